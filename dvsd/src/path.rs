@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! How a datagram reaches a peer, and what kind of address it travels to.
+//!
+//! Everything above the wire speaks of a [`Path`], so that sessions, cookies and budgets work the same over
+//! a direct address and through a tunnel.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A way to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Path {
+    /// Straight to a UDP address. IPv4-mapped IPv6 addresses never appear here.
+    Direct(SocketAddr),
+    /// Through an onion circuit of this daemon.
+    Tunnel(TunnelId),
+}
+
+impl Path {
+    /// The direct path to `address`; an IPv4-mapped IPv6 address becomes the IPv4 address.
+    pub fn direct(address: SocketAddr) -> Self {
+        Self::Direct(unmapped(address))
+    }
+
+    /// The UDP address of a direct path.
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Direct(address) => Some(*address),
+            Self::Tunnel(_) => None,
+        }
+    }
+
+    /// The group of sources that shares one budget with this path.
+    pub fn prefix(&self) -> Prefix {
+        match self {
+            Self::Direct(address) => Prefix::of(*address),
+            Self::Tunnel(tunnel) => Prefix::Tunnel(*tunnel),
+        }
+    }
+
+    /// The 18 bytes that cookies and tokens are bound to: the address as IPv6 bytes, then the port.
+    pub fn token_bytes(&self) -> [u8; 18] {
+        let mut bytes = [0; 18];
+        let (ip, port) = match self {
+            Self::Direct(address) => (ipv6_bytes(address.ip()), address.port()),
+            Self::Tunnel(TunnelId(id)) => (u128::from(*id).to_be_bytes(), 0),
+        };
+        let (head, tail) = bytes.split_at_mut(16);
+        head.copy_from_slice(&ip);
+        tail.copy_from_slice(&port.to_be_bytes());
+        bytes
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct(address) => write!(f, "direct {address}"),
+            Self::Tunnel(TunnelId(id)) => write!(f, "tunnel {id}"),
+        }
+    }
+}
+
+/// Which tunnel of this daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TunnelId(pub u64);
+
+/// A datagram on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub path: Path,
+    /// The bytes, at most [`MAX_DATAGRAM`](crate::wire::MAX_DATAGRAM).
+    pub datagram: Vec<u8>,
+}
+
+/// `address` with an IPv4-mapped IPv6 address turned into the IPv4 address it stands for.
+pub fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn ipv6_bytes(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+/// A group of addresses that is likely one party: rate limits count by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Prefix {
+    /// An IPv4 /24.
+    V4([u8; 3]),
+    /// An IPv6 /56.
+    V6([u8; 7]),
+    /// On loopback every port is its own party, so that several daemons of one machine do not share budgets.
+    Loopback(SocketAddr),
+    /// A tunnel is its own party.
+    Tunnel(TunnelId),
+}
+
+impl Prefix {
+    /// The group that `address` belongs to.
+    pub fn of(address: SocketAddr) -> Self {
+        let address = unmapped(address);
+        match address.ip() {
+            ip if ip.is_loopback() => Self::Loopback(address),
+            IpAddr::V4(ip) => {
+                let [a, b, c, _] = ip.octets();
+                Self::V4([a, b, c])
+            }
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, g, ..] = ip.octets();
+                Self::V6([a, b, c, d, e, f, g])
+            }
+        }
+    }
+}
+
+/// How far an address is meant to be heard. Addresses are shared only within their scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Never a peer: unspecified, multicast, broadcast, reserved, port zero.
+    Unusable,
+    /// This machine only: 127.0.0.0/8, ::1.
+    Loopback,
+    /// This link only: 169.254.0.0/16, fe80::/10.
+    LinkLocal,
+    /// One private network; two addresses share a scope when their blocks are equal.
+    Private(PrivateBlock),
+    /// The public Internet.
+    Global,
+}
+
+/// The block of private addresses (RFC 1918, RFC 6598, RFC 4193) an address is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PrivateBlock {
+    /// 10.0.0.0/8
+    Ten,
+    /// 172.16.0.0/12
+    OneSevenTwo,
+    /// 192.168.0.0/16
+    OneNineTwo,
+    /// 100.64.0.0/10, carrier-grade NAT
+    CarrierNat,
+    /// fc00::/7, unique local addresses
+    UniqueLocal,
+}
+
+impl Scope {
+    /// The scope of `address`.
+    pub fn of(address: SocketAddr) -> Self {
+        let address = unmapped(address);
+        if address.port() == 0 {
+            return Self::Unusable;
+        }
+        match address.ip() {
+            IpAddr::V4(ip) => Self::of_v4(ip),
+            IpAddr::V6(ip) => Self::of_v6(ip),
+        }
+    }
+
+    fn of_v4(ip: Ipv4Addr) -> Self {
+        match ip.octets() {
+            [0, ..] | [224..=255, ..] => Self::Unusable,
+            [127, ..] => Self::Loopback,
+            [169, 254, ..] => Self::LinkLocal,
+            [10, ..] => Self::Private(PrivateBlock::Ten),
+            [172, 16..=31, ..] => Self::Private(PrivateBlock::OneSevenTwo),
+            [192, 168, ..] => Self::Private(PrivateBlock::OneNineTwo),
+            [100, 64..=127, ..] => Self::Private(PrivateBlock::CarrierNat),
+            _ => Self::Global,
+        }
+    }
+
+    fn of_v6(ip: Ipv6Addr) -> Self {
+        if ip.is_loopback() {
+            return Self::Loopback;
+        }
+        match ip.octets() {
+            [0xff, ..] => Self::Unusable,
+            [0xfe, second, ..] if second & 0xc0 == 0x80 => Self::LinkLocal,
+            [first, ..] if first & 0xfe == 0xfc => Self::Private(PrivateBlock::UniqueLocal),
+            _ if ip.is_unspecified() => Self::Unusable,
+            _ => Self::Global,
+        }
+    }
+
+    /// Whether an address of scope `self` may be believed and stored when a node that itself speaks from
+    /// scope `reporter` tells it, and whether it may be told to such a node.
+    pub fn visible_from(self, reporter: Self) -> bool {
+        match self {
+            Self::Unusable => false,
+            Self::Global => reporter != Self::Unusable && reporter != Self::Loopback,
+            Self::Loopback | Self::LinkLocal | Self::Private(_) => self == reporter,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(address: &str) -> Scope {
+        Scope::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_have_the_scope_of_their_block() {
+        assert_eq!(scope("127.0.0.1:5004"), Scope::Loopback);
+        assert_eq!(scope("[::ffff:127.0.0.1]:5004"), Scope::Loopback);
+        assert_eq!(scope("[::1]:5004"), Scope::Loopback);
+        assert_eq!(scope("255.255.255.255:5004"), Scope::Unusable);
+        assert_eq!(scope("0.0.0.0:5004"), Scope::Unusable);
+        assert_eq!(scope("224.0.0.1:5004"), Scope::Unusable);
+        assert_eq!(scope("198.18.0.1:0"), Scope::Unusable);
+        assert_eq!(scope("[ff02::1]:5004"), Scope::Unusable);
+        assert_eq!(scope("[::]:5004"), Scope::Unusable);
+        assert_eq!(scope("[fe80::1]:5004"), Scope::LinkLocal);
+        assert_eq!(scope("172.20.0.1:5004"), Scope::Private(PrivateBlock::OneSevenTwo));
+        assert_eq!(scope("172.32.0.1:5004"), Scope::Global);
+        assert_eq!(scope("100.64.0.1:5004"), Scope::Private(PrivateBlock::CarrierNat));
+        assert_eq!(scope("[fd00::1]:5004"), Scope::Private(PrivateBlock::UniqueLocal));
+        assert_eq!(scope("[2001:db8::1]:5004"), Scope::Global);
+    }
+
+    #[test]
+    fn private_addresses_stay_in_their_network() {
+        let ten = scope("10.0.0.1:5004");
+        assert!(ten.visible_from(scope("10.9.9.9:5004")));
+        assert!(!ten.visible_from(scope("192.168.0.1:5004")));
+        assert!(!ten.visible_from(Scope::Global));
+        assert!(!Scope::Loopback.visible_from(Scope::Global));
+        assert!(!Scope::Global.visible_from(Scope::Loopback));
+        assert!(Scope::Global.visible_from(ten));
+    }
+
+    #[test]
+    fn budgets_are_shared_by_prefix_but_not_on_loopback() {
+        let prefix = |text: &str| Prefix::of(text.parse().unwrap());
+        assert_eq!(prefix("198.18.1.2:5004"), prefix("198.18.1.99:6000"));
+        assert_ne!(prefix("198.18.1.2:5004"), prefix("198.18.2.2:5004"));
+        assert_eq!(prefix("[2001:db8:0:12::1]:1"), prefix("[2001:db8:0:99::1]:2"));
+        assert_ne!(prefix("127.0.0.1:5004"), prefix("127.0.0.1:5005"));
+    }
+
+    #[test]
+    fn tokens_are_bound_to_address_and_port() {
+        let a = Path::direct("198.18.0.1:5004".parse().unwrap()).token_bytes();
+        let b = Path::direct("198.18.0.1:5005".parse().unwrap()).token_bytes();
+        assert_ne!(a, b);
+        assert_eq!(a[16..], 5004u16.to_be_bytes());
+    }
+}
