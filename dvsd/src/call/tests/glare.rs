@@ -33,6 +33,29 @@ fn crossed_dials_join_within_a_round_trip() {
 }
 
 #[test]
+fn of_two_crossed_calls_the_lower_ids_goes_on() {
+    let mut pair = Pair::connected();
+    pair.dial(1);
+    pair.dial(0);
+    pair.run(secs(1));
+    let Frame::CallInitiate { call_id, .. } = pair.ends[0].sent[0] else { panic!("no invitation") };
+    assert_eq!(pair.ends[0].sent.len(), 1);
+    assert_eq!(pair.ends[1].sent[1..], [Frame::CallAnswer { call_id }]);
+}
+
+#[test]
+fn an_invitation_that_lost_does_not_come_back_minutes_later() {
+    let mut pair = Pair::connected();
+    pair.dial(0);
+    pair.dial(1);
+    pair.run(secs(60));
+    let again = pair.ends[1].sent[0].clone();
+    pair.schedule(pair.now, Later::Frame(0, again));
+    pair.run(secs(1));
+    assert_joined(&pair, 0);
+}
+
+#[test]
 fn dialling_a_peer_that_rings_here_answers_it() {
     let mut pair = Pair::connected();
     pair.dial(0);
