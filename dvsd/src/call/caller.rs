@@ -55,6 +55,7 @@ impl Call {
 
     /// A session stands: what was waiting for it goes out at once.
     pub(super) fn session_up(&mut self, desk: &mut Desk<'_>) {
+        self.watched = false;
         match self.phase {
             Phase::Caller(Caller::Lookup | Caller::Connecting) => {
                 self.found_after.get_or_insert(desk.now.mono.since(self.started.mono));

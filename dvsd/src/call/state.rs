@@ -74,8 +74,8 @@ pub(super) struct Call {
     pub(super) may_return: bool,
     /// Whether the last media event was a start.
     media: bool,
-    /// Whether the session was told to watch closely.
-    watched: bool,
+    /// Whether the session was told to watch closely; a new one has not been.
+    pub(super) watched: bool,
     pub(super) started: Now,
     pub(super) answered: Option<Now>,
     ended: Option<Now>,

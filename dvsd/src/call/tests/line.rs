@@ -228,3 +228,10 @@ fn a_flood_of_invitations_costs_bounded_memory() {
     }
     assert_eq!(line.calls.live.len(), MAX_CALLS);
 }
+
+#[test]
+fn a_new_session_is_told_to_watch_closely_too() {
+    let mut line = Line::talking_to_anna();
+    line.calls.session_moved(ANNA, at(line.now));
+    assert!(line.events().contains(&CallEvent::InCall { key: ANNA, on: true }));
+}
