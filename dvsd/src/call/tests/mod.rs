@@ -10,6 +10,7 @@ use crate::random::Random;
 use crate::time::{Instant, Now};
 use crate::wire::control::Reason;
 
+mod crowd;
 mod exhaustive;
 mod glare;
 mod line;
