@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Starts daemons in temporary directories, talks to them through `dvs-tui`'s verbs, and ends them by their pid.
+//! Starts daemons in temporary directories, runs `dvs-tui`'s verbs against them, and ends them by their pid.
 
 use core::fmt::Write as _;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use dvs_proto::client::{Client, Options};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -125,14 +128,22 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// Waits until the daemon greets a client: then everything before that works, too.
     fn wait_until_ready(&mut self) -> Result<()> {
-        let bell = self.runtime_directory().join("bell");
-        wait_for(START_TIME, "the daemon's doorbell", || {
+        let options = self.client_options();
+        wait_for(START_TIME, "the daemon to greet a client", || {
             if let Some(status) = self.process.try_wait()? {
                 bail!("{} ended with {status}; it said:\n{}", self.name, self.log());
             }
-            Ok(bell.exists().then_some(()))
+            Ok(Client::connect(&options).ok())
         })
+        .with_context(|| format!("{} is not ready; it said:\n{}", self.name, self.log()))?;
+        Ok(())
+    }
+
+    /// How to connect a client to it.
+    pub fn client_options(&self) -> Options {
+        Options { directory: Some(self.runtime_directory()), ..Options::default() }
     }
 
     /// The name given at the start, for messages.
@@ -211,12 +222,18 @@ fn spawn(directory: &Path, setup: &Setup, mut command: Command) -> Result<Child>
     let [settings, state, run, log] = ["dvsd.toml", "state", "run", "log"].map(|file| directory.join(file));
     std::fs::write(&settings, setup.to_toml())?;
     std::fs::create_dir_all(&state)?;
-    let _ = std::fs::remove_file(run.join("bell"));
     command.arg("--config").arg(settings).arg("--state-dir").arg(state).arg("--runtime-dir").arg(run);
     command.envs(setup.environment.iter().cloned()).env_remove("NOTIFY_SOCKET");
     let log = File::options().create(true).append(true).open(log)?;
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    dies_with_us(&mut command);
     command.spawn().with_context(|| format!("start {command:?}"))
+}
+
+/// Has the child end when this thread does, so that a killed test leaves no daemon behind.
+fn dies_with_us(command: &mut Command) {
+    // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
+    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?)) };
 }
 
 /// What a verb of `dvs-tui` said.

@@ -2,7 +2,9 @@
 //! What the system tests, the demo and the benches of DVS stand on: daemons started in temporary directories, networks
 //! of namespaces joined by links as bad as wanted, and real speech.
 
+pub mod alignment;
 pub mod capture;
+pub mod handset;
 pub mod harness;
 pub mod impair;
 pub mod link;

@@ -88,13 +88,13 @@ impl Namespace {
     fn adopt(&self, device: &str) -> Result<()> {
         ip(&["link", "set", device, "netns", &self.name])?;
         // No SLAAC noise and no duplicate address detection: addresses work at once.
-        let quiet = format!("net.ipv6.conf.{device}.accept_dad=0");
-        let _ = self.command("sysctl").args(["-qw", &quiet]).stderr(Stdio::null()).status();
+        self.set(&format!("ipv6/conf/{device}/accept_dad"), 0)?;
         self.ip(&["link", "set", device, "mtu", "1500", "up"])
     }
 
-    fn set(&self, setting: &str) -> Result<()> {
-        run(self.command("sysctl").args(["-qw", setting]))
+    /// Sets `/proc/sys/net/SETTING` inside.
+    fn set(&self, setting: &str, value: u8) -> Result<()> {
+        run(self.command("sh").args(["-c", &format!("echo {value} > /proc/sys/net/{setting}")]))
     }
 }
 
@@ -196,8 +196,8 @@ impl Star {
     /// A router without hosts.
     pub fn new() -> Result<Self> {
         let router = Namespace::new()?;
-        router.set("net.ipv4.ip_forward=1")?;
-        router.set("net.ipv6.conf.all.forwarding=1")?;
+        router.set("ipv4/ip_forward", 1)?;
+        router.set("ipv6/conf/all/forwarding", 1)?;
         Ok(Self { router, hosts: Vec::new() })
     }
 
