@@ -2,10 +2,11 @@
 //! The speech codec behind two small traits, and Opus as their one implementation.
 
 use audiopus::coder::{Decoder as RawDecoder, Encoder as RawEncoder};
-use audiopus::{Application, Bandwidth, Bitrate, Channels, MutSignals, SampleRate, packet::Packet};
+use audiopus::packet::Packet;
+use audiopus::{Application, Bandwidth, Bitrate, Channels, MutSignals, SampleRate};
 use thiserror::Error;
 
-use super::packet::{BadPacket, OpusPacket};
+use super::packet::{self, BadPacket, OpusPacket};
 use super::{MAX_FRAME_SAMPLES, MAX_PACKET, SAMPLE_RATE, TICK_SAMPLES};
 
 /// What the codec refused to do. A decoder's error counts as a lost frame, never as the end of a call.
@@ -148,10 +149,10 @@ impl Encoder for OpusEncoder {
         if pcm.len() != self.settings.frame_samples() {
             return Err(CodecError::Size);
         }
-        let out = out.get_mut(..self.settings.packet_bytes()).ok_or(CodecError::Size)?;
-        let length = self.raw.encode(pcm, out)?;
-        OpusPacket::parse(out.get(..length).unwrap_or_default())?;
-        Ok(length)
+        let size = self.settings.packet_bytes();
+        let out = out.get_mut(..size).ok_or(CodecError::Size)?;
+        let length = self.raw.encode(pcm, &mut *out)?;
+        Ok(packet::fill(out, length, size)?)
     }
 
     fn set_expected_loss(&mut self, percent: u8) {
@@ -251,13 +252,15 @@ mod tests {
     }
 
     #[test]
-    fn every_frame_duration_round_trips() {
-        for frame_ticks in [2, 4, 8, 16, 24] {
-            let settings = EncoderSettings { frame_ticks, ..EncoderSettings::default() };
+    fn every_duration_and_rate_round_trips() {
+        let rates = [8_000, 16_000, 24_000, 32_000, 64_000];
+        for (frame_ticks, bitrate) in [2, 4, 8, 16, 24].into_iter().flat_map(|ticks| rates.map(|rate| (ticks, rate))) {
+            let settings = EncoderSettings { frame_ticks, bitrate, ..EncoderSettings::default() };
             let mut decoder = OpusDecoder::new().unwrap();
             for bytes in packets(settings, 0, 20) {
                 let packet = OpusPacket::parse(&bytes).unwrap();
                 assert_eq!(packet.ticks(), frame_ticks);
+                assert!(bytes.len() + 2 >= settings.packet_bytes());
                 assert_eq!(decoder.decode(&packet, &mut [0; MAX_FRAME_SAMPLES]), Ok(settings.frame_samples()));
             }
         }

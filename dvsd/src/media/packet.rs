@@ -22,6 +22,13 @@ pub enum BadPacket {
     NotSingle,
 }
 
+/// First byte of a padded packet: extension 1.
+const PADDED: u8 = 1 << 2 | EXTENSION;
+/// The two low bits that mark an extension instead of an Opus packet.
+const EXTENSION: u8 = 0b11;
+/// Bytes in front of the Opus packet inside a padded one: kind, then its length.
+const PADDED_HEADER: usize = 3;
+
 /// How Opus coded the frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -38,19 +45,26 @@ pub struct OpusPacket<'a> {
 }
 
 impl<'a> OpusPacket<'a> {
-    /// Checks length and frame count; the duration follows from the first byte and is never above 60 ms.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, BadPacket> {
-        let &toc = bytes.first().ok_or(BadPacket::Empty)?;
-        if bytes.len() > MAX_PACKET {
+    /// Checks a media payload: length, frame count, and padding, which is taken off. The duration follows from the
+    /// first byte and is never above 60 ms.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, BadPacket> {
+        if payload.len() > MAX_PACKET {
             return Err(BadPacket::TooLong);
         }
+        let bytes = match payload {
+            [PADDED, high, low, rest @ ..] => {
+                rest.get(..usize::from(u16::from_be_bytes([*high, *low]))).ok_or(BadPacket::Empty)?
+            }
+            plain => plain,
+        };
+        let &toc = bytes.first().ok_or(BadPacket::Empty)?;
         if toc & 0b11 != 0 {
             return Err(BadPacket::NotSingle);
         }
         Ok(Self { bytes, toc })
     }
 
-    /// The whole packet.
+    /// The Opus packet itself.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -97,9 +111,93 @@ impl<'a> OpusPacket<'a> {
     }
 }
 
+/// Makes what libopus wrote into `buffer` (`length` bytes) a media payload of exactly `size` bytes, where possible.
+///
+/// At a constant rate libopus fills up packets of the speech layer with padding of its own, which makes them
+/// multi-frame packets by form. That padding is replaced by ours; only where the three bytes for it do not fit (the
+/// packet is one or two bytes short of `size`) the payload stays that much shorter.
+pub fn fill(buffer: &mut [u8], length: usize, size: usize) -> Result<usize, BadPacket> {
+    let length = strip(buffer, length).ok_or(BadPacket::NotSingle)?;
+    if length + PADDED_HEADER > size || size > buffer.len() {
+        return Ok(length);
+    }
+    buffer.copy_within(..length, PADDED_HEADER);
+    let [high, low] = (length as u16).to_be_bytes();
+    for (place, byte) in buffer.iter_mut().zip([PADDED, high, low]) {
+        *place = byte;
+    }
+    buffer.get_mut(PADDED_HEADER + length..size).unwrap_or_default().fill(0);
+    Ok(size)
+}
+
+/// Turns a padded packet of one frame into the plain form in place (RFC 6716, section 3.2.5).
+fn strip(buffer: &mut [u8], length: usize) -> Option<usize> {
+    let &[toc, count, ..] = buffer.get(..length)? else { return Some(length) };
+    match toc & 0b11 {
+        0 => return Some(length),
+        3 if count & 0x3f == 1 => {}
+        _ => return None,
+    }
+    let (mut start, mut end) = (2, length);
+    while count & 0x40 != 0 {
+        let &step = buffer.get(start)?;
+        start += 1;
+        end = end.checked_sub(usize::from(step.min(254)))?;
+        if step != 255 {
+            break;
+        }
+    }
+    if start > end {
+        return None;
+    }
+    buffer.copy_within(start..end, 1);
+    *buffer.first_mut()? = toc & !0b11;
+    Some(1 + end - start)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn padding_by_the_encoder_becomes_padding_of_ours() {
+        let mut buffer = [0x4b, 0x41, 3, 0xaa, 0xbb, 0, 0, 0, 9, 9];
+        assert_eq!(fill(&mut buffer, 8, 8), Ok(8));
+        assert_eq!(buffer[..8], [PADDED, 0, 3, 0x48, 0xaa, 0xbb, 0, 0]);
+        assert_eq!(OpusPacket::parse(&buffer[..8]).unwrap().bytes(), [0x48, 0xaa, 0xbb]);
+    }
+
+    #[test]
+    fn a_packet_of_the_right_size_stays_as_it_is() {
+        let mut buffer = [0x78, 1, 2, 3];
+        assert_eq!(fill(&mut buffer, 4, 4), Ok(4));
+        assert_eq!(buffer, [0x78, 1, 2, 3]);
+    }
+
+    #[test]
+    fn where_padding_does_not_fit_the_packet_stays_shorter() {
+        let mut buffer = [0x4b, 0x01, 0xaa, 0xbb];
+        assert_eq!(fill(&mut buffer, 4, 4), Ok(3));
+        assert_eq!(buffer[..3], [0x48, 0xaa, 0xbb]);
+    }
+
+    #[test]
+    fn long_padding_counts_in_steps_of_254() {
+        let mut buffer = vec![0; 300];
+        buffer[..6].copy_from_slice(&[0x4b, 0x41, 255, 30, 0xaa, 0xbb]);
+        assert_eq!(strip(&mut buffer, 4 + 2 + 254 + 30), Some(3));
+        assert_eq!(buffer[..3], [0x48, 0xaa, 0xbb]);
+    }
+
+    #[test]
+    fn padding_that_lies_is_refused() {
+        for bytes in [&[PADDED, 0, 9, 0x78][..], &[PADDED, 0, 0], &[PADDED, 0], &[PADDED, 0, 1, 0x7b]] {
+            assert!(OpusPacket::parse(bytes).is_err(), "{bytes:?}");
+        }
+        assert_eq!(strip(&mut [0x4b, 0x41, 255], 3), None);
+        assert_eq!(strip(&mut [0x4b, 0x41, 9, 0], 4), None);
+        assert_eq!(strip(&mut [0x4b, 0x02, 9, 0], 4), None, "two frames");
+    }
 
     #[test]
     fn f19_an_empty_payload_is_refused() {
