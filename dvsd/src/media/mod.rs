@@ -5,7 +5,7 @@
 //! waiting or allocating. Time and packets are arguments.
 
 pub mod codec;
-// pub mod jitter;
+pub mod jitter;
 pub mod level;
 pub mod packet;
 pub mod stretch;

@@ -139,13 +139,12 @@ fn strip(buffer: &mut [u8], length: usize) -> Option<usize> {
         _ => return None,
     }
     let (mut start, mut end) = (2, length);
-    while count & 0x40 != 0 {
+    let mut more = count & 0x40 != 0;
+    while more {
         let &step = buffer.get(start)?;
         start += 1;
         end = end.checked_sub(usize::from(step.min(254)))?;
-        if step != 255 {
-            break;
-        }
+        more = step == 255;
     }
     if start > end {
         return None;
