@@ -10,6 +10,9 @@ use crate::run::{Outcome, at_root, output, say, step, target_directory};
 
 /// What the README promises, one command after the other.
 const COMMANDS: [&str; 2] = ["cargo xtask demo --json", "cargo xtask test"];
+/// How this machine reaches the network; it may sit behind a proxy with a certificate of its own.
+const NETWORK: [&str; 4] =
+    ["etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt", "root/.cargo/config.toml"];
 /// Where packages come from.
 const MIRROR: &str = "http://deb.debian.org/debian";
 
@@ -39,7 +42,7 @@ fn set_up(tree: &Path) -> Outcome {
     let packages = "--include=gcc,libc6-dev,ca-certificates";
     step(at_root("debootstrap").args(["--variant=minbase", packages, "bookworm"]).arg(tree).arg(MIRROR))?;
     copy_rust(tree)?;
-    for file in ["etc/resolv.conf", "etc/hosts", "root/.cargo/config.toml"] {
+    for file in NETWORK {
         copy_if_there(&Path::new("/").join(file), &tree.join(file))?;
     }
     let source = tree.join("source");
