@@ -93,7 +93,7 @@ impl fmt::Display for CallNumber {
 pub struct CallConfig {
     /// How long a peer that was dialled may ring; we let callers ring [`ALERT_MARGIN`] longer.
     pub ring: Duration,
-    /// How many attempts a dial announces (seed 2's number of tries), from 1. Automatic retries are not made yet.
+    /// How many attempts a dial announces (the report's number of tries), from 1. Automatic retries are not made yet.
     pub max_tries: u8,
 }
 

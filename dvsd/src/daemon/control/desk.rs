@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the daemon remembers on behalf of its clients: who they are, who answered, what happened lately.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use dvs_proto::message::ClientInfo;
+use dvsd::call::PastCall;
+
+/// Past calls kept in memory for the clients; the store keeps more.
+const MAX_HISTORY: usize = 200;
+
+/// The clients and the recent past.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    clients: BTreeMap<u32, ClientInfo>,
+    answered_by: BTreeMap<u32, String>,
+    routes: BTreeMap<u32, String>,
+    history: VecDeque<PastCall>,
+}
+
+impl Desk {
+    /// Starts with the store's `history`, newest first.
+    pub(crate) fn new(history: Vec<PastCall>) -> Self {
+        let history = history.into_iter().take(MAX_HISTORY).collect();
+        Self { clients: BTreeMap::new(), answered_by: BTreeMap::new(), routes: BTreeMap::new(), history }
+    }
+
+    /// A client came.
+    pub(crate) fn attached(&mut self, client: ClientInfo) {
+        self.clients.insert(client.client, client);
+    }
+
+    /// A client gave its name.
+    pub(crate) fn named(&mut self, client: u32, name: String) -> Option<ClientInfo> {
+        let info = self.clients.get_mut(&client)?;
+        info.name = name;
+        Some(info.clone())
+    }
+
+    /// A client left; `None` when it was never known.
+    pub(crate) fn gone(&mut self, client: u32) -> Option<ClientInfo> {
+        self.clients.remove(&client)
+    }
+
+    /// One client.
+    pub(crate) fn client(&self, client: u32) -> Option<&ClientInfo> {
+        self.clients.get(&client)
+    }
+
+    /// All clients.
+    pub(crate) fn clients(&self) -> Vec<ClientInfo> {
+        self.clients.values().cloned().collect()
+    }
+
+    /// Remembers who answered `call`, in words.
+    pub(crate) fn answered(&mut self, call: u32, client: u32) {
+        if let Some(info) = self.clients.get(&client) {
+            let user = nix::unistd::User::from_uid(info.uid.into()).ok().flatten();
+            let user = user.map_or_else(|| info.uid.to_string(), |user| user.name);
+            self.answered_by.insert(call, format!("{user} on {}", info.name));
+        }
+    }
+
+    /// Who answered `call`.
+    pub(crate) fn answered_by(&self, call: u32) -> Option<String> {
+        self.answered_by.get(&call).cloned()
+    }
+
+    /// Remembers how `call` reaches its peer, for when the session is gone.
+    pub(crate) fn routed(&mut self, call: u32, route: String) {
+        self.routes.insert(call, route);
+    }
+
+    /// How `call` reaches, or reached, its peer.
+    pub(crate) fn route(&self, call: u32) -> Option<String> {
+        self.routes.get(&call).cloned()
+    }
+
+    /// A call is over: it goes into the recent past.
+    pub(crate) fn ended(&mut self, call: u32, past: PastCall) {
+        self.answered_by.remove(&call);
+        self.routes.remove(&call);
+        self.history.push_front(past);
+        self.history.truncate(MAX_HISTORY);
+    }
+
+    /// The latest calls, newest first.
+    pub(crate) fn history(&self, limit: usize) -> impl Iterator<Item = &PastCall> {
+        self.history.iter().take(limit)
+    }
+}
