@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The line on top, who and where we are, and the line at the bottom, which keys hold.
+
+use dvs_proto::message::CallState;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::ui::app::{App, Link, View};
+use crate::ui::calls::{heading, who};
+use crate::ui::keys;
+use crate::ui::popups::Popup;
+use crate::ui::text::{self, join_fitting, line_width, plural, short_id};
+use crate::ui::time::timer;
+
+/// Draws the line on top.
+pub(super) fn header(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let theme = app.theme();
+    let clock = format!("{} ", app.setting.zone.clock(app.now.unix));
+    let room = usize::from(area.width).saturating_sub(text::width(&clock) + 1);
+    let mut groups = vec![vec![Span::styled(" DVS", theme.strong())]];
+    if hides_call(app) {
+        groups.extend(call_in_short(app));
+    }
+    groups.push(connection(app, room.saturating_sub(6)));
+    groups.push(vec![Span::raw(short_id(&app.daemon.identity.id, theme))]);
+    if app.link == Link::Up {
+        groups.push(vec![Span::raw(app.setting.host.clone())]);
+        groups.extend(app.daemon.network.observed.iter().map(|at| vec![Span::raw(format!("seen as {at}"))]));
+    }
+    let mut line = join_fitting(groups, room);
+    let gap = usize::from(area.width).saturating_sub(line_width(&line) + text::width(&clock));
+    line.spans.extend([Span::raw(" ".repeat(gap)), Span::raw(clock)]);
+    frame.render_widget(line, area);
+}
+
+/// Whether the screen shown has no place for the call.
+fn hides_call(app: &App) -> bool {
+    app.view != View::Main || matches!(app.popup, Some(Popup::Help | Popup::MyId(_)))
+}
+
+/// Whether the overlay, or else even the daemon, is there.
+pub(super) fn connection(app: &App, room: usize) -> Vec<Span<'static>> {
+    let (theme, network) = (app.theme(), &app.daemon.network);
+    match &app.link {
+        Link::Down { why, retry } => {
+            let seconds = retry.saturating_sub(app.now.mono).as_secs_f32().ceil();
+            let line = format!("{} no daemon, retry in {seconds:.0} s: {why}", theme.symbols.off);
+            vec![Span::styled(text::cut(&line, room, theme), theme.bad())]
+        }
+        Link::Up if network.online => vec![
+            Span::styled(format!("{} online", theme.symbols.on), theme.good()),
+            Span::raw(format!(" {}", plural(network.nodes, "peer"))),
+        ],
+        Link::Up => vec![Span::styled(format!("{} offline", theme.symbols.off), theme.warning())],
+    }
+}
+
+/// The current call in a few words, for where its panel is out of sight.
+pub(super) fn call_in_short(app: &App) -> Option<Vec<Span<'static>>> {
+    let theme = app.theme();
+    let call = app.calls.current()?;
+    let name = text::cut(&who(&call.info, theme), 20, theme);
+    let mut spans = vec![match (call.info.state, call.info.answered) {
+        (CallState::Active, Some(answered)) => {
+            Span::styled(format!("{name} {}", timer(app.now.unix.saturating_sub(answered))), theme.strong())
+        }
+        (state, _) => Span::styled(format!("{}: {name}", heading(state)), theme.strong()),
+    }];
+    spans.push(Span::raw(" "));
+    spans.extend(microphone(app));
+    Some(spans)
+}
+
+/// Whether we are heard, in a word or two.
+pub(super) fn microphone(app: &App) -> Vec<Span<'static>> {
+    let theme = app.theme();
+    let audio = &app.daemon.audio;
+    let mut spans = vec![match app.calls.current().map(|call| call.info.state) {
+        _ if audio.muted => Span::styled(format!("{} MUTED", theme.symbols.stopped), theme.alarm()),
+        Some(CallState::Active | CallState::Reconnecting) => {
+            Span::styled(format!("{} mic live", theme.symbols.on), theme.good())
+        }
+        _ => Span::styled(format!("{} mic closed", theme.symbols.off), theme.faint()),
+    }];
+    if audio.deafened {
+        spans.extend([Span::raw(" "), Span::styled(format!("{} DEAF", theme.symbols.stopped), theme.alarm())]);
+    }
+    spans
+}
+
+/// Draws the line at the bottom: what is typed, or what just happened, or which keys hold.
+pub(super) fn footer(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let theme = app.theme();
+    if let Some(line) = &app.command {
+        return line.draw(frame, area, theme);
+    }
+    match &app.notice {
+        Some(notice) => {
+            let style = if notice.bad { theme.bad() } else { theme.strong() };
+            let line = text::cut(&format!(" {}", notice.text), usize::from(area.width), theme);
+            frame.render_widget(Line::styled(line, style), area);
+        }
+        None => frame.render_widget(hints(app, usize::from(area.width)), area),
+    }
+}
+
+/// The keys that hold now, as many as fit; the way to the help always does.
+pub(super) fn hints(app: &App, columns: usize) -> Line<'static> {
+    let theme = app.theme();
+    let group = |key: String, word: &str| vec![Span::styled(key, theme.key()), Span::raw(format!(" {word}"))];
+    let hints = keys::hints(&app.contexts());
+    let help = hints.iter().position(|(_, word)| *word == "help");
+    let help: Vec<Vec<Span<'_>>> =
+        help.and_then(|at| hints.get(at)).map(|(key, word)| group(key.to_string(), word)).into_iter().collect();
+    let reserved: usize = help.iter().flatten().map(|span| text::width(&span.content)).sum::<usize>() + 2;
+    let others = hints.iter().filter(|(_, word)| *word != "help").map(|(key, word)| group(key.to_string(), word));
+    let mut line = join_fitting(others.collect(), columns.saturating_sub(reserved + 1));
+    line.spans.insert(0, Span::raw(" "));
+    if let Some(help) = help.into_iter().next() {
+        line.spans.push(Span::raw("  "));
+        line.spans.extend(help);
+    }
+    line
+}
