@@ -164,7 +164,7 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         self.network.bootstrap_nodes()?;
-        crate::audio::Backend::parse(&self.audio.backend).context("[audio] backend")?;
+        self.audio.backend.parse::<crate::audio::Backend>().context("[audio] backend")?;
         if !(8_000..=64_000).contains(&self.media.bitrate) {
             bail!("[media] bitrate: {} is not between 8000 and 64000 bit/s", self.media.bitrate);
         }

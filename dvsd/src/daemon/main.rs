@@ -16,6 +16,7 @@ mod event_loop;
 mod exit;
 mod identity_file;
 mod log;
+mod rate;
 mod resolver;
 mod service;
 mod store;

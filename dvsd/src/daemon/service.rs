@@ -124,7 +124,7 @@ impl Service {
                 captured: Instant::from_micros(frame.captured_us),
                 ticks: frame.ticks,
                 first: frame.first,
-                opus: frame.opus(),
+                opus: frame.payload(),
             });
         }
     }
@@ -201,6 +201,7 @@ impl Service {
             self.world.server.event(&message::Event::Audio(convert::audio(&self.world.talks)));
         }
         if self.ticks.is_multiple_of(STATS_TICKS) {
+            self.world.talks.close_second();
             let running: Vec<CallNumber> = self.world.talks.running().collect();
             for stats in running.into_iter().filter_map(|call| self.stats(call)) {
                 self.world.server.event(&message::Event::Stats(Box::new(stats)));

@@ -18,7 +18,7 @@ use nix::sys::eventfd::EventFd;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::alsa::{self, PLAYBACK_PERIOD};
-use super::clock::{Margin, Position, monotonic_us, nanos_of, now_ns};
+use super::clock::{Margin, Position, monotonic_us, nanos_of, now_ns, samples_in};
 use super::device::{Capture, DeviceError, MAX_POLL_FDS, Playback};
 use super::keeper::{Device, Retired};
 use super::meters::Meters;
@@ -29,6 +29,10 @@ use super::{CapturedFrame, Controls, PlayFrame};
 const BURST: usize = 8;
 /// The longest sleep, in nanoseconds: bounds every mistake of a device's clock.
 const LONGEST_SLEEP: u64 = 100_000_000;
+/// Wake-ups by the microphone without a frame, in a row, after which it counts as broken.
+const MOST_FALSE_ALARMS: u32 = 500;
+/// How far ahead of time a microphone may be, in samples (1 s): its buffer, when it starts.
+const MOST_AHEAD: u64 = SAMPLE_RATE as u64;
 /// Low among the real-time priorities: below the sound card's interrupt threads.
 const PRIORITY: i32 = 10;
 
@@ -52,6 +56,10 @@ struct Microphone {
     ticks: u8,
     /// The next frame does not continue the one before.
     first: bool,
+    /// When the device was started, and how many samples it has given since.
+    started_ns: u64,
+    given: u64,
+    false_alarms: u32,
     expected_loss: u8,
     meter: Meter,
 }
@@ -69,6 +77,22 @@ struct Loudspeaker {
     due_ns: u64,
     /// Whether anything was written since the device was installed.
     primed: bool,
+}
+
+impl Microphone {
+    fn start_counting(&mut self) {
+        self.first = true;
+        self.started_ns = now_ns();
+        self.given = 0;
+        self.false_alarms = 0;
+    }
+
+    /// Whether the device wakes us for nothing, or gives sound faster than time passes: it would take the whole
+    /// processor from all ordinary threads.
+    fn is_insane(&self) -> bool {
+        let passed = samples_in(now_ns().saturating_sub(self.started_ns));
+        self.false_alarms > MOST_FALSE_ALARMS || self.given > passed + passed / 16 + MOST_AHEAD
+    }
 }
 
 pub(super) struct CallThread {
@@ -96,6 +120,9 @@ impl CallThread {
             frame: vec![0; frame.min(MAX_FRAME_SAMPLES)],
             ticks: settings.frame_ticks,
             first: true,
+            started_ns: now_ns(),
+            given: 0,
+            false_alarms: 0,
             expected_loss: 0,
             meter: Meter::default(),
         };
@@ -141,7 +168,11 @@ impl CallThread {
         if caller.revents & libc::POLLIN != 0 {
             let _ = self.controls.wake.read();
         }
-        if let Err(error) = self.microphone.device.polled(device.get(..count).unwrap_or_default()) {
+        let device = device.get(..count).unwrap_or_default();
+        if device.iter().any(|fd| fd.revents != 0) {
+            self.microphone.false_alarms += 1;
+        }
+        if let Err(error) = self.microphone.device.polled(device) {
             self.capture_failed(error);
         }
     }
@@ -158,7 +189,7 @@ impl CallThread {
     fn install_capture(&mut self, device: Box<dyn Capture>) {
         let before = core::mem::replace(&mut self.microphone.device, device);
         self.microphone.stand_in.get_or_insert(before);
-        self.microphone.first = true;
+        self.microphone.start_counting();
         if let Err(error) = self.microphone.device.start() {
             self.capture_failed(error);
         }
@@ -177,6 +208,9 @@ impl CallThread {
 
     /// Encodes every whole frame the microphone has.
     fn capture(&mut self) {
+        if self.microphone.is_insane() {
+            return self.capture_failed(DeviceError::Lost(libc::EIO));
+        }
         for _ in 0..BURST {
             let available = match self.microphone.device.available() {
                 Ok(available) if available < self.microphone.frame.len() => return,
@@ -187,6 +221,8 @@ impl CallThread {
             if let Err(error) = self.microphone.device.read(&mut self.microphone.frame) {
                 return self.capture_failed(error);
             }
+            self.microphone.false_alarms = 0;
+            self.microphone.given += self.microphone.frame.len() as u64;
             if self.microphone.stand_in.is_some() {
                 self.meters.set_capture_epoch_us(monotonic_us(captured_ns));
             }
@@ -240,6 +276,7 @@ impl CallThread {
             self.retire(device, errno);
         }
         // Silence cannot fail.
+        self.microphone.start_counting();
         let _ = self.microphone.device.start();
     }
 
@@ -279,6 +316,8 @@ impl CallThread {
                 return self.playback_failed(error);
             }
         }
+        // A card that swallows everything at once is not asked again before the same time has passed.
+        self.loudspeaker.due_ns = now_ns() + LONGEST_SLEEP;
     }
 
     /// Starts the device with a margin of silence.

@@ -34,8 +34,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use thiserror::Error;
 
 use self::call_thread::{CallThread, Links};
+pub(crate) use self::device::Backend;
 use self::device::Direction;
-pub(crate) use self::device::{Backend, UnknownBackend};
 use self::keeper::{Keeper, KeeperLinks, News};
 pub(crate) use self::meters::Meters;
 

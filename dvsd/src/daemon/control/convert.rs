@@ -9,8 +9,7 @@ use dvsd::node::{CallView, EndCause, Node, SessionStats};
 use dvsd::people;
 use dvsd::time::Now;
 
-use crate::audio::Figures;
-use crate::talks::Talks;
+use crate::talks::{Figures, Talks};
 
 /// This daemon's identity.
 pub(crate) fn identity(node: &Node, now: Now) -> Identity {
@@ -45,7 +44,7 @@ pub(crate) fn network(node: &Node, listen: std::net::SocketAddr, now: Now) -> Ne
 pub(crate) fn audio(talks: &Talks) -> Audio {
     let config = talks.config();
     Audio {
-        backend: config.backend.name().to_owned(),
+        backend: config.backend.to_string(),
         capture: config.capture.clone(),
         playback: config.playback.clone(),
         muted: talks.muted(),
@@ -124,31 +123,30 @@ fn name_of(peer: dvsd::id::NodeId, node: &Node) -> Option<String> {
 
 /// The figures of a call's sound and session together.
 pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>) -> CallStats {
-    let expected = figures.received + figures.lost;
+    let playout = &figures.playout;
+    let rtt = session.and_then(|session| session.rtt);
+    let network_us = rtt.map(|rtt| rtt.as_micros() as u64 / 2);
     CallStats {
         call,
-        rtt_us: session.and_then(|session| session.rtt).map(|rtt| narrow(rtt.as_micros())),
-        jitter_us: figures.jitter_us,
-        buffer_us: figures.buffer_us,
+        rtt_us: rtt.map(|rtt| narrow(rtt.as_micros())),
+        jitter_us: playout.jitter_us,
+        buffer_us: playout.buffered_us,
         sent: session.map_or(0, |session| session.media_sent),
         packet_bytes: session.map_or(0, |session| session.media_bytes_last),
         packet_bytes_min: session.map_or(0, |session| session.media_bytes_min),
         packet_bytes_max: session.map_or(0, |session| session.media_bytes_max),
-        received: figures.received,
-        lost: figures.lost,
-        late: figures.late,
-        recovered: figures.recovered,
-        concealed: figures.concealed,
-        loss_permille: (figures.lost * 1_000).checked_div(expected).map_or(0, narrow),
-        stretched: figures.stretched,
-        shortened: figures.shortened,
+        received: playout.received,
+        lost: playout.lost,
+        late: playout.late,
+        recovered: playout.recovered,
+        concealed: playout.concealed,
+        loss_permille: playout.loss_permille,
+        stretched: playout.stretched,
+        shortened: playout.shortened,
         tx_bitrate: figures.tx_bitrate,
         rx_bitrate: figures.rx_bitrate,
         xruns: figures.xruns,
-        mouth_to_ear_us: figures.mouth_to_ear_us.map(|audio| {
-            let network = session.and_then(|session| session.rtt).map_or(0, |rtt| narrow::<u32, _>(rtt.as_micros()) / 2);
-            audio.saturating_add(network)
-        }),
+        mouth_to_ear_us: network_us.map(|network| narrow(network + figures.delay_us)),
         capture_epoch_us: figures.capture_epoch_us,
         playback_epoch_us: figures.playback_epoch_us,
     }
