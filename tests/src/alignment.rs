@@ -108,6 +108,10 @@ fn median<T>(items: &mut [T], key: impl Fn(&T) -> f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use dvsd::media::MAX_PACKET;
+    use dvsd::media::codec::{Decoder, Encoder, EncoderSettings, OpusDecoder, OpusEncoder};
+    use dvsd::media::packet::OpusPacket;
+
     use super::*;
     use crate::speech;
 
@@ -158,5 +162,31 @@ mod tests {
         assert!(likeness((&spoken, 0), (&vec![0; heard.len()], 0)).unwrap().correlation < 0.01);
         assert!(likeness((&spoken[..96_000], 0), (&heard[96_000..], 0)).unwrap().correlation < 0.5);
         assert_eq!(likeness((&vec![0; 192_000], 0), (&heard, 0)), None);
+    }
+
+    /// What comes out of one encoder and decoder.
+    fn coded(samples: &[i16]) -> Vec<i16> {
+        let settings = EncoderSettings::default();
+        let mut encoder = OpusEncoder::new(settings).unwrap();
+        let mut decoder = OpusDecoder::new().unwrap();
+        let mut packet = [0; MAX_PACKET];
+        let frames = samples.chunks_exact(settings.frame_samples()).flat_map(|frame| {
+            let length = encoder.encode(frame, &mut packet).unwrap();
+            let mut out = vec![0; frame.len()];
+            decoder.decode(&OpusPacket::parse(&packet[..length]).unwrap(), &mut out).unwrap();
+            out
+        });
+        frames.collect()
+    }
+
+    #[test]
+    fn speech_is_recognised_after_one_and_after_two_codings() {
+        let (spoken, heard) = scene(0, 0);
+        let once = coded(&heard);
+        let one_way = likeness((&spoken, 0), (&once, 0)).unwrap();
+        let echo = likeness((&spoken, 0), (&coded(&once), 0)).unwrap();
+        assert!(one_way.correlation > 0.9 && echo.correlation > 0.7, "{one_way:?} {echo:?}");
+        // The encoder looks 6.5 ms ahead.
+        assert!((one_way.delay_ms - 6.5).abs() < 0.5 && (echo.delay_ms - 13.0).abs() < 0.5, "{one_way:?} {echo:?}");
     }
 }
