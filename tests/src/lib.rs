@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What the system tests, the demo and the benches of DVS stand on: daemons started in temporary directories, networks
-//! of namespaces joined by links as bad as wanted, and real speech.
+//! What the system tests, the demo and the benches of DVS stand on: daemons started in temporary directories, virtual
+//! sound cards, networks of namespaces joined by links as bad as wanted, and real speech.
 
 pub mod alignment;
 pub mod capture;
 pub mod handset;
 pub mod harness;
 pub mod impair;
+pub mod latency;
 pub mod link;
 pub mod netns;
 pub mod speech;
+pub mod vcard;
