@@ -4,12 +4,13 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::harness::end;
+use crate::harness::{end, wait_for};
 use crate::netns::Host;
 
 /// Captures everything on a host's device.
@@ -17,7 +18,16 @@ use crate::netns::Host;
 pub struct Capture {
     tcpdump: Child,
     file: PathBuf,
+    /// For the datagram that marks the end.
+    marker: UdpSocket,
 }
+
+/// Content of the datagram that marks the end of a capture: tcpdump forgets what it has not written when it ends.
+const MARK: &[u8] = b"end of capture";
+/// Where the mark is sent: nobody.
+const NOBODY: (Ipv4Addr, u16) = (Ipv4Addr::new(198, 18, 255, 1), 9);
+/// How long tcpdump may take for what it saw.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A UDP datagram seen on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,21 +49,28 @@ impl Capture {
         let mut first = String::new();
         let stderr = tcpdump.stderr.take().context("no stderr")?;
         BufReader::new(stderr).read_line(&mut first)?;
-        let capture = Self { tcpdump, file: file.to_owned() };
+        let capture = Self { tcpdump, file: file.to_owned(), marker: host.bind(0)? };
         ensure!(first.contains("listening on"), "tcpdump: {}", first.trim());
         Ok(capture)
     }
 
     /// Ends the capture and reads it.
     pub fn finish(mut self) -> Result<Vec<Datagram>> {
-        end(&mut self.tcpdump, Duration::from_secs(5))?;
-        datagrams(&std::fs::read(&self.file)?)
+        self.marker.send_to(MARK, NOBODY)?;
+        let mut seen = wait_for(PATIENCE, "the end of a capture", || {
+            // A half-written record is no error yet.
+            let seen = datagrams(&std::fs::read(&self.file)?).unwrap_or_default();
+            Ok(seen.iter().any(|datagram| datagram.payload == MARK).then_some(seen))
+        })?;
+        end(&mut self.tcpdump, PATIENCE)?;
+        seen.retain(|datagram| datagram.payload != MARK);
+        Ok(seen)
     }
 }
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        let _ = end(&mut self.tcpdump, Duration::from_secs(5));
+        let _ = end(&mut self.tcpdump, PATIENCE);
     }
 }
 

@@ -133,7 +133,7 @@ impl Daemon {
         let options = self.client_options();
         wait_for(START_TIME, "the daemon to greet a client", || {
             if let Some(status) = self.process.try_wait()? {
-                bail!("{} ended with {status}; it said:\n{}", self.name, self.log());
+                bail!("it ended with {status}");
             }
             Ok(Client::connect(&options).ok())
         })

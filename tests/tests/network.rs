@@ -7,6 +7,8 @@ use core::time::Duration;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use dvs_tests::capture::Capture;
@@ -16,11 +18,17 @@ use dvs_tests::netns::{Pair, Star, available_or_skipped};
 /// The longest wait for a packet that may never come.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Sends `count` numbered packets, not faster than a TUN device's queue takes them; returns who arrived and how late.
-fn send(from: &UdpSocket, to: &UdpSocket, count: u32) -> Vec<(u32, Duration)> {
+/// Packets under way at most: more could overflow the queue of a socket or device when this machine is busy.
+const WINDOW: u64 = 100;
+
+/// Sends `count` numbered packets from one host of `pair` to the other; returns who arrived and how late.
+fn send(pair: &Pair, from: usize, count: u32) -> Vec<(u32, Duration)> {
     let start = Instant::now();
-    let receiver = to.try_clone().unwrap();
+    let [sender, receiver] = [from, 1 - from].map(|host| pair.hosts[host].bind(5004).unwrap());
+    let destination = receiver.local_addr().unwrap();
     receiver.set_read_timeout(Some(PATIENCE)).unwrap();
+    let received = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&received);
     let receiving = std::thread::spawn(move || {
         let mut arrived = Vec::new();
         let mut packet = [0; 16];
@@ -28,16 +36,17 @@ fn send(from: &UdpSocket, to: &UdpSocket, count: u32) -> Vec<(u32, Duration)> {
             let (number, sent) = packet.split_at(4);
             let sent = Duration::from_micros(u64::from_be_bytes(sent[..8].try_into().unwrap()));
             arrived.push((u32::from_be_bytes(number.try_into().unwrap()), start.elapsed().saturating_sub(sent)));
+            counter.fetch_add(1, Ordering::Relaxed);
         }
         arrived
     });
     for number in 0..count {
+        while received.load(Ordering::Relaxed) + pair.link.counts().lost[from] + WINDOW < u64::from(number) {
+            std::thread::sleep(Duration::from_micros(200));
+        }
         let mut packet = number.to_be_bytes().to_vec();
         packet.extend((start.elapsed().as_micros() as u64).to_be_bytes());
-        from.send_to(&packet, to.local_addr().unwrap()).unwrap();
-        if number % 50 == 49 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        sender.send_to(&packet, destination).unwrap();
     }
     receiving.join().unwrap()
 }
@@ -56,13 +65,11 @@ fn a_link_loses_the_share_it_was_told_to() {
         return;
     }
     let pair = Pair::new(Conditions { loss: 0.05, ..Conditions::default() }).unwrap();
-    let [a, b] = [&pair.hosts[0], &pair.hosts[1]].map(|host| host.bind(5004).unwrap());
     let sent = 20_000;
-    let before = pair.link.counts();
-    let arrived = send(&a, &b, sent).len() as u64;
-    let after = pair.link.counts();
-    let lost = u64::from(sent) - arrived;
-    assert_eq!(lost, after.lost[0] - before.lost[0], "packets got lost that the link did not drop");
+    let lost = u64::from(sent) - send(&pair, 0, sent).len() as u64;
+    // The kernel says a few things of its own in between, and the link loses of these, too.
+    let dropped = pair.link.counts().lost[0];
+    assert!((lost..lost + 5).contains(&dropped), "{lost} packets got lost, the link dropped {dropped}");
     assert!((900..1_100).contains(&lost), "{lost} of {sent} lost");
 }
 
@@ -72,8 +79,7 @@ fn jitter_spreads_packets_and_never_makes_them_early() {
         return;
     }
     let pair = Pair::new(Conditions::bad(25, 20, 0.0)).unwrap();
-    let [a, b] = [&pair.hosts[0], &pair.hosts[1]].map(|host| host.bind(5004).unwrap());
-    let arrived = send(&b, &a, 1_000);
+    let arrived = send(&pair, 1, 1_000);
     assert_eq!(arrived.len(), 1_000);
     assert!(!arrived.iter().map(|(number, _)| number).is_sorted(), "nobody overtook anybody");
     let earliest = arrived.iter().map(|(_, travel)| *travel).min().unwrap();
