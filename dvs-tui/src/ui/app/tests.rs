@@ -400,7 +400,7 @@ fn a_call_that_ended_keeps_its_reason_and_its_figures() {
     let finished = tester.app.calls.finished.clone().unwrap();
     assert_eq!((finished.talked, finished.stats.map(|stats| stats.lost)), (Some(207), Some(41)));
     let last = tester.app.log.back().map(|entry| entry.text.as_str());
-    assert_eq!(last, Some("call with Alice ended: connection lost, nothing heard any more after 03:27"));
+    assert_eq!(last, Some("Alice: connection lost, nothing heard any more after 03:27"));
     tester.code(KeyCode::Esc);
     assert_eq!(tester.app.calls.finished, None);
 }

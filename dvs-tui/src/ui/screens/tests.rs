@@ -358,7 +358,7 @@ fn my_id() {
 
 #[test]
 fn my_id_without_unicode() {
-    let mut scene = Scene::with_theme(example::snapshot(), Theme::new(false, true));
+    let mut scene = Scene::with_theme(example::snapshot(), Theme::new(false, false));
     scene.press("I");
     assert_snapshot!(scene.draw(WIDE));
 }
