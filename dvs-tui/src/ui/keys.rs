@@ -226,6 +226,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(C::List, &[ch('y')], A::Copy, "", "copy the ID of the selected person"),
     bind(C::Main, TAB, A::Next, "", "next pane"),
     bind(C::Main, &[ch('d')], A::Dial, "dial", "call an ID, an invite or a name"),
+    bind(C::Main, &[ch('q')], A::Quit, "quit", "quit; with a call, asks what becomes of it"),
     bind(C::MyId, &[ch('y')], A::Copy, "copy", "copy the ID"),
     bind(C::MyId, &[ch('i')], A::CopyInvite, "copy invite", "copy the invite"),
     bind(C::MyId, &[key(KeyCode::Tab)], A::SwapCode, "ID or invite", "QR code of the ID or of the invite"),
@@ -234,7 +235,6 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(C::Everywhere, &[ch('I')], A::MyId, "my ID", "my ID, to give to others"),
     bind(C::Everywhere, &[ch('N')], A::Network, "network", "the overlay network"),
     bind(C::Everywhere, &[ch('A')], A::Audio, "audio", "sound devices and levels"),
-    bind(C::Main, &[ch('q')], A::Quit, "quit", "quit; with a call, asks what becomes of it"),
     bind(C::Everywhere, &[ch('L')], A::Log, "log", "everything that happened"),
     bind(C::Everywhere, &[ch(':')], A::Command, "command", "type a command"),
     bind(C::Everywhere, &[ch('m')], A::Mute, "", "microphone off or on, for the next call, too"),
@@ -272,9 +272,12 @@ pub(crate) fn shown(contexts: &[Context], action: Action) -> Option<Key> {
     BINDINGS.iter().find(|b| b.action == action && contexts.contains(&b.context))?.keys.first().copied()
 }
 
-/// The hints of a footer, in the order of the page: key and word, without the bindings that another context hides.
+/// The hints of a footer, in the order of the page: key and word, without the bindings that another context hides. In a
+/// call there are more important keys than those of the lists.
 pub(crate) fn hints(contexts: &[Context]) -> Vec<(Key, &'static str)> {
+    let lists = !contexts.contains(&C::Call);
     let holding = BINDINGS.iter().filter(|b| contexts.contains(&b.context) && !b.footer.is_empty());
+    let holding = holding.filter(|b| lists || !matches!(b.context, C::List | C::Contacts));
     holding
         .filter_map(|binding| {
             let key = *binding.keys.first()?;

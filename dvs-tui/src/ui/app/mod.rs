@@ -330,6 +330,9 @@ impl App {
 
     fn call_contexts(&self) -> Vec<Context> {
         let mut contexts = Vec::new();
+        if self.link != Link::Up {
+            return contexts;
+        }
         if self.calls.ringing_aside().is_some() {
             contexts.push(Context::RingingAside);
         }

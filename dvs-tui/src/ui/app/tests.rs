@@ -412,6 +412,7 @@ fn a_lost_daemon_is_said_and_nothing_is_sent_to_it() {
     let why = "dvsd closed the connection".to_owned();
     tester.feed(Input::Unlinked { why, retry: Duration::from_secs(1) });
     assert_eq!(tester.press("x"), []);
+    assert_eq!(tester.press("\n"), []);
     assert_eq!(tester.app.notice.as_ref().map(|n| n.text.as_str()), Some("not connected to the daemon"));
     let effects = tester
         .feed(Input::Linked(Box::new(Snapshot { calls: vec![example::active(Direction::Outgoing)], ..snapshot() })));

@@ -45,7 +45,7 @@ pub(super) fn banner(app: &App, columns: usize) -> Vec<Line<'static>> {
     if let Some(call) = ringing {
         let name = who(&call.info, theme);
         let since = timer(app.now.unix.saturating_sub(call.info.started));
-        let text = format!("{name} is calling, {since}: Esc leaves the text field, then a answers, x declines");
+        let text = format!("{name} is calling, {since}. Esc leaves the field, a answers, x declines");
         lines.extend(text::paragraph(&text, columns, theme.warning()));
     }
     lines

@@ -11,6 +11,7 @@ use ratatui::widgets::{Block, Paragraph};
 use super::bars;
 use crate::ui::app::{App, Link};
 use crate::ui::calls::{self, Finished, Ongoing, talking, who};
+use crate::ui::keys::{self, Action};
 use crate::ui::text::{self, join_fitting};
 use crate::ui::theme::Theme;
 use crate::ui::time::timer;
@@ -115,10 +116,21 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
         CallState::Reconnecting | CallState::Held => theme.warning(),
         _ => theme.strong(),
     };
-    Line::from(vec![
+    let mut line = Line::from(vec![
         Span::styled(format!(" {}", calls::progress(&call.info, &name)), style),
         Span::raw(format!("   {seconds}")),
-    ])
+    ]);
+    let hint = match call.info.state {
+        CallState::Held => Some((Action::Hold, "resumes")),
+        CallState::Alerting => Some((Action::Answer, "answers")),
+        _ => None,
+    };
+    if let Some((action, word)) = hint
+        && let Some(key) = keys::shown(&app.contexts(), action)
+    {
+        line.spans.extend([Span::styled(format!("   {key}"), theme.key()), Span::raw(format!(" {word}"))]);
+    }
+    line
 }
 
 /// Both meters; a switch that is off stands in place of its meter.

@@ -40,6 +40,9 @@ pub(super) fn header(app: &App, columns: u16) -> Line<'static> {
 /// Both meters, where they mean something.
 fn levels(app: &App) -> Option<Vec<Span<'static>>> {
     let (levels, audio, theme) = (app.levels?, &app.daemon.audio, app.theme());
+    if audio.muted && audio.deafened {
+        return None;
+    }
     let side = |off: bool, level| if off { " ".repeat(METER) } else { meter::bar(level, METER, theme) };
     let both = format!("{} {}", side(audio.muted, levels.capture), side(audio.deafened, levels.playback));
     Some(vec![Span::raw(both)])

@@ -247,7 +247,7 @@ fn muted_and_deafened() {
 }
 
 #[test]
-fn on_hold_while_another_calls() {
+fn on_hold() {
     let mut scene = in_daily_use();
     scene.talk();
     scene.event(Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) }));
