@@ -170,7 +170,7 @@ pub(crate) fn progress(info: &CallInfo, name: &str) -> String {
         CallState::Busy => format!("{name} is in another call"),
         CallState::Waiting => format!("waiting in {name}'s queue"),
         CallState::Active => format!("talking with {name}"),
-        CallState::Held => "on hold".to_owned(),
+        CallState::Held => format!("{name} is on hold, neither side is heard"),
         CallState::Reconnecting => format!("nothing heard from {name}, reconnecting"),
         CallState::Ending => "hanging up".to_owned(),
         CallState::Ended => "over".to_owned(),

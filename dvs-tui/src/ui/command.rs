@@ -108,7 +108,7 @@ fn usage(words: &[&str]) -> String {
 /// The words of a line; double quotes hold words with blanks together.
 fn words(line: &str) -> Result<Vec<String>, String> {
     let pieces: Vec<&str> = line.split('"').collect();
-    if pieces.len() % 2 == 0 {
+    if pieces.len().is_multiple_of(2) {
         return Err("a quotation mark is missing".to_owned());
     }
     let mut words = Vec::new();

@@ -212,30 +212,33 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(C::Incoming, &[ch('i'), key(KeyCode::Esc)], A::Ignore, "ignore", "put the pop-up aside; it goes on ringing"),
     bind(C::Incoming, &[ch('b')], A::BlockCaller, "block", "decline and block the caller"),
     bind(C::RingingAside, &[ch('a')], A::Answer, "answer", "answer the call that was put aside"),
+    bind(C::Call, &[ch('m')], A::Mute, "mute", "microphone off or on"),
     bind(C::Call, &[ch('d')], A::Deafen, "deafen", "loudspeaker off or on"),
     bind(C::Talking, &[ch('h')], A::Hold, "hold", "hold or resume"),
     bind(C::Call, HANG_UP, A::HangUp, "hang up", "hang up, without asking; declines a call that only rings"),
+    bind(C::Call, &[ctrl('c')], A::LeaveRunning, "leave it running", "quit at once; the call goes on"),
     bind(C::List, ENTER, A::CallSelected, "call", "call the selected person"),
-    bind(C::List, &[ch('n')], A::AddContact, "new contact", "add a contact"),
+    bind(C::List, &[ch('n')], A::AddContact, "add", "add a contact"),
     bind(C::Contacts, &[ch('/')], A::Filter, "find", "find in the contacts"),
-    bind(C::Contacts, &[ch('e')], A::Rename, "rename", "rename the selected contact"),
+    bind(C::Contacts, &[ch('e')], A::Rename, "", "rename the selected contact"),
     bind(C::Contacts, &[ch('R'), key(KeyCode::Delete)], A::Remove, "", "remove the selected contact; asks first"),
     bind(C::List, &[ch('B')], A::Block, "", "block the selected person, asks first; or unblock"),
     bind(C::List, &[ch('y')], A::Copy, "", "copy the ID of the selected person"),
     bind(C::Main, TAB, A::Next, "", "next pane"),
     bind(C::Main, &[ch('d')], A::Dial, "dial", "call an ID, an invite or a name"),
-    bind(C::Everywhere, &[ch('m')], A::Mute, "mute", "microphone off or on"),
-    bind(C::Everywhere, &[ch('A')], A::Audio, "audio", "sound devices and levels"),
-    bind(C::Everywhere, &[ch('N')], A::Network, "network", "the overlay network"),
-    bind(C::Everywhere, &[ch('I')], A::MyId, "my ID", "my ID, to give to others"),
-    bind(C::Everywhere, &[ch('L')], A::Log, "log", "everything that happened"),
-    bind(C::Everywhere, &[ch(':')], A::Command, "command", "type a command"),
-    bind(C::Everywhere, &[ch('?'), key(KeyCode::F(1))], A::Help, "help", "this page"),
-    bind(C::Reading, CLOSE, A::Close, "close", "close"),
+    bind(C::Main, &[ch('q')], A::Quit, "quit", "quit; with a call, asks what becomes of it"),
     bind(C::MyId, &[ch('y')], A::Copy, "copy", "copy the ID"),
     bind(C::MyId, &[ch('i')], A::CopyInvite, "copy invite", "copy the invite"),
     bind(C::MyId, &[key(KeyCode::Tab)], A::SwapCode, "ID or invite", "QR code of the ID or of the invite"),
     bind(C::MyId, CLOSE, A::Close, "close", "close"),
+    bind(C::Reading, CLOSE, A::Close, "close", "close"),
+    bind(C::Everywhere, &[ch('I')], A::MyId, "my ID", "my ID, to give to others"),
+    bind(C::Everywhere, &[ch('N')], A::Network, "network", "the overlay network"),
+    bind(C::Everywhere, &[ch('A')], A::Audio, "audio", "sound devices and levels"),
+    bind(C::Everywhere, &[ch('L')], A::Log, "log", "everything that happened"),
+    bind(C::Everywhere, &[ch(':')], A::Command, "command", "type a command"),
+    bind(C::Everywhere, &[ch('m')], A::Mute, "", "microphone off or on, for the next call, too"),
+    bind(C::Everywhere, &[ch('?'), key(KeyCode::F(1))], A::Help, "help", "this page"),
     bind(C::Field, ENTER, A::Submit, "ok", "do it"),
     bind(C::Field, &[key(KeyCode::Tab), key(KeyCode::Down)], A::Next, "", "next field; completes a command"),
     bind(C::Field, &[key(KeyCode::BackTab), key(KeyCode::Up)], A::Up, "", "previous field"),
@@ -251,8 +254,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(C::Everywhere, PAGE_DOWN, A::PageDown, "", "ten rows down"),
     bind(C::Everywhere, HOME, A::First, "", "first row"),
     bind(C::Everywhere, END, A::Last, "", "last row"),
-    bind(C::Main, ESC, A::Close, "", "clear the filter, a message, or the figures of the last call"),
-    bind(C::Main, &[ch('q')], A::Quit, "quit", "quit; with a call, asks what becomes of it"),
+    bind(C::Main, ESC, A::Close, "", "clear the filter, or the figures of the last call"),
     bind(C::Always, &[ctrl('c')], A::LeaveRunning, "", "quit at once; a call goes on"),
     bind(C::Always, &[ctrl('z')], A::Suspend, "", "suspend the client; a call goes on"),
     bind(C::Always, &[ctrl('l')], A::Redraw, "", "draw the screen anew"),
@@ -270,15 +272,18 @@ pub(crate) fn shown(contexts: &[Context], action: Action) -> Option<Key> {
     BINDINGS.iter().find(|b| b.action == action && contexts.contains(&b.context))?.keys.first().copied()
 }
 
-/// The hints of a footer: key and word, without the bindings that an earlier context hides.
+/// The hints of a footer, in the order of the page: key and word, without the bindings that another context hides. In a
+/// call there are more important keys than those of the lists.
 pub(crate) fn hints(contexts: &[Context]) -> Vec<(Key, &'static str)> {
-    let in_context = |context: Context| BINDINGS.iter().filter(move |b| b.context == context);
-    let of = contexts.iter().flat_map(|context| in_context(*context)).filter(|b| !b.footer.is_empty());
-    of.filter_map(|binding| {
-        let key = *binding.keys.first()?;
-        (action(contexts, key) == Some(binding.action)).then_some((key, binding.footer))
-    })
-    .collect()
+    let lists = !contexts.contains(&C::Call);
+    let holding = BINDINGS.iter().filter(|b| contexts.contains(&b.context) && !b.footer.is_empty());
+    let holding = holding.filter(|b| lists || !matches!(b.context, C::List | C::Contacts));
+    holding
+        .filter_map(|binding| {
+            let key = *binding.keys.first()?;
+            (action(contexts, key) == Some(binding.action)).then_some((key, binding.footer))
+        })
+        .collect()
 }
 
 /// The parts of the help page, each with the contexts it lists.

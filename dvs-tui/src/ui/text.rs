@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Fitting text into columns.
 
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -65,6 +66,37 @@ pub(crate) fn chunks(text: &str, columns: usize) -> Vec<String> {
     characters.chunks(columns.max(1)).map(|piece| piece.iter().collect()).collect()
 }
 
+/// `text` broken at blanks into rows of at most `columns`; a longer word is broken anywhere. No-break spaces hold words
+/// together and come out as blanks.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut rows: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let word = &word.replace('\u{a0}', " ");
+        for piece in if width(word) > columns { chunks(word, columns) } else { vec![word.to_owned()] } {
+            match rows.last_mut() {
+                Some(row) if width(row) + 1 + width(&piece) <= columns => *row = format!("{row} {piece}"),
+                _ => rows.push(piece),
+            }
+        }
+    }
+    rows
+}
+
+/// A label of `indent` columns, and beside it `value` in as many rows as it needs.
+pub(crate) fn labelled(label: &str, indent: usize, value: &str, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+    let rows = wrap(value, columns.saturating_sub(indent + 1));
+    let line = |(index, row): (usize, String)| {
+        let label = if index == 0 { label } else { "" };
+        Line::from(vec![Span::styled(format!(" {label:<indent$}"), theme.faint()), Span::raw(row)])
+    };
+    rows.into_iter().enumerate().map(line).collect()
+}
+
+/// `text` as indented lines of one style.
+pub(crate) fn paragraph(text: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
+    wrap(text, columns.saturating_sub(2)).into_iter().map(|row| Line::styled(format!(" {row}"), style)).collect()
+}
+
 /// `count thing` or `count things`.
 pub(crate) fn plural(count: u32, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
@@ -120,6 +152,14 @@ mod tests {
         let id = "dvs1qx7hqpzry9x8gf2tvdw0s3jn54khce6mua7lm4t2";
         assert_eq!(short_id(id, UNICODE), "dvs1qx7…m4t2");
         assert_eq!(short_id("dvs1short", UNICODE), "dvs1short");
+    }
+
+    #[test]
+    fn lines_are_broken_at_blanks_if_there_are_any() {
+        assert_eq!(wrap("to be or not", 6), ["to be", "or not"]);
+        assert_eq!(wrap("a dvs1qx7hqpz", 6), ["a", "dvs1qx", "7hqpz"]);
+        assert_eq!(wrap("to be\u{a0}or", 6), ["to", "be or"]);
+        assert_eq!(wrap("", 6), Vec::<String>::new());
     }
 
     #[test]

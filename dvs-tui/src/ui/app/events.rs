@@ -75,7 +75,9 @@ impl App {
         let reason = info.ended.unwrap_or(EndReason::HungUp);
         let talked = info.answered.map(|answered| self.now.unix.saturating_sub(answered));
         let after = talked.map(|seconds| format!(" after {}", timer(seconds))).unwrap_or_default();
-        self.record(format!("call with {name} ended: {}{after}", why(reason, info.direction, &name)));
+        let why = why(reason, info.direction, &name);
+        let about = if why.contains(&name) { String::new() } else { format!("{name}: ") };
+        self.record(format!("{about}{why}{after}"));
         let stats = self.stats.clone().filter(|stats| stats.call == info.call);
         if talked.is_some() {
             self.ask(Purpose::LastStats { call: info.call }, Request::Stats { call: Some(info.call) });

@@ -320,8 +320,19 @@ impl App {
         contexts
     }
 
+    /// Where keys about the selected person hold.
+    pub(crate) fn list_contexts(&self) -> Vec<Context> {
+        match self.lists.pane {
+            Pane::Contacts => vec![Context::List, Context::Contacts, Context::Main],
+            Pane::Recent => vec![Context::List, Context::Main],
+        }
+    }
+
     fn call_contexts(&self) -> Vec<Context> {
         let mut contexts = Vec::new();
+        if self.link != Link::Up {
+            return contexts;
+        }
         if self.calls.ringing_aside().is_some() {
             contexts.push(Context::RingingAside);
         }
@@ -335,11 +346,10 @@ impl App {
     }
 
     fn place_contexts(&self) -> Vec<Context> {
-        match (&self.popup, self.view, self.lists.pane) {
-            (Some(Popup::MyId(_)), ..) => vec![Context::MyId],
-            (Some(_), ..) | (None, View::Network | View::Audio | View::Log, _) => vec![Context::Reading],
-            (None, View::Main, Pane::Contacts) => vec![Context::List, Context::Contacts, Context::Main],
-            (None, View::Main, Pane::Recent) => vec![Context::List, Context::Main],
+        match (&self.popup, self.view) {
+            (Some(Popup::MyId(_)), _) => vec![Context::MyId],
+            (Some(_), _) | (None, View::Network | View::Audio | View::Log) => vec![Context::Reading],
+            (None, View::Main) => self.list_contexts(),
         }
     }
 

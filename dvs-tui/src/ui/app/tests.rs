@@ -400,7 +400,7 @@ fn a_call_that_ended_keeps_its_reason_and_its_figures() {
     let finished = tester.app.calls.finished.clone().unwrap();
     assert_eq!((finished.talked, finished.stats.map(|stats| stats.lost)), (Some(207), Some(41)));
     let last = tester.app.log.back().map(|entry| entry.text.as_str());
-    assert_eq!(last, Some("call with Alice ended: connection lost, nothing heard any more after 03:27"));
+    assert_eq!(last, Some("Alice: connection lost, nothing heard any more after 03:27"));
     tester.code(KeyCode::Esc);
     assert_eq!(tester.app.calls.finished, None);
 }
@@ -412,6 +412,7 @@ fn a_lost_daemon_is_said_and_nothing_is_sent_to_it() {
     let why = "dvsd closed the connection".to_owned();
     tester.feed(Input::Unlinked { why, retry: Duration::from_secs(1) });
     assert_eq!(tester.press("x"), []);
+    assert_eq!(tester.press("\n"), []);
     assert_eq!(tester.app.notice.as_ref().map(|n| n.text.as_str()), Some("not connected to the daemon"));
     let effects = tester
         .feed(Input::Linked(Box::new(Snapshot { calls: vec![example::active(Direction::Outgoing)], ..snapshot() })));

@@ -3,7 +3,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::Span;
 use tui_input::Input as Field;
 
 use super::frame;
@@ -66,16 +66,16 @@ impl AddContact {
     pub(crate) fn draw(&self, app: &App, frame: &mut Frame<'_>, area: Rect) {
         let theme = app.theme();
         let columns = COLUMNS.min(area.width).saturating_sub(2);
-        let lines = vec![
-            frame::field_line(ID, &self.target.input, columns, theme),
-            self.target.line_for_contact(theme),
-            frame::field_line(NAME, &self.name, columns, theme),
-            frame::trouble_line(self.trouble.as_deref(), theme),
-            Line::from([" ".into(), "Tab".into(), " next field".into()].to_vec()).style(theme.faint()),
-            frame::key_line(&[Context::Field], theme),
-        ];
+        let mut lines = vec![frame::field_line(ID, &self.target.input, columns, theme)];
+        lines.extend(self.target.lines_for_contact(columns, theme));
+        let name_row = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        lines.push(frame::field_line(NAME, &self.name, columns, theme));
+        lines.extend(frame::trouble_lines(self.trouble.as_deref(), columns, theme));
+        let mut keys = frame::key_line(&[Context::Field], theme);
+        keys.spans.extend([Span::styled("Tab", theme.key()), Span::raw(" other field")]);
+        lines.push(keys);
         let inside = frame::draw(frame, area, "Add contact", COLUMNS, lines, theme);
-        let (row, label, field) = if self.naming { (2, NAME, &self.name) } else { (0, ID, &self.target.input) };
+        let (row, label, field) = if self.naming { (name_row, NAME, &self.name) } else { (0, ID, &self.target.input) };
         frame::set_cursor(frame, inside, row, label, field);
     }
 }

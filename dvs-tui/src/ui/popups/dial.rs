@@ -31,12 +31,10 @@ impl Dial {
     pub(crate) fn draw(&self, app: &App, frame: &mut Frame<'_>, area: Rect) {
         let theme = app.theme();
         let columns = COLUMNS.min(area.width).saturating_sub(2);
-        let lines = vec![
-            frame::field_line(LABEL, &self.target.input, columns, theme),
-            self.target.line(theme),
-            frame::trouble_line(self.trouble.as_deref(), theme),
-            frame::key_line(&[Context::Field], theme),
-        ];
+        let mut lines = vec![frame::field_line(LABEL, &self.target.input, columns, theme)];
+        lines.extend(self.target.lines(columns, theme));
+        lines.extend(frame::trouble_lines(self.trouble.as_deref(), columns, theme));
+        lines.push(frame::key_line(&[Context::Field], theme));
         let inside = frame::draw(frame, area, "Call", COLUMNS, lines, theme);
         frame::set_cursor(frame, inside, 0, LABEL, &self.target.input);
     }

@@ -73,10 +73,10 @@ fn skip_columns(value: &str, columns: usize) -> String {
     value.chars().skip_while(gone).collect()
 }
 
-/// A line that says what is wrong, or an empty one.
-pub(super) fn trouble_line(trouble: Option<&str>, theme: Theme) -> Line<'static> {
+/// What is wrong, or an empty line.
+pub(super) fn trouble_lines(trouble: Option<&str>, columns: u16, theme: Theme) -> Vec<Line<'static>> {
     match trouble {
-        Some(why) => Line::styled(format!(" {} {why}", theme.symbols.bad), theme.bad()),
-        None => Line::default(),
+        Some(why) => text::paragraph(&format!("{} {why}", theme.symbols.bad), usize::from(columns), theme.bad()),
+        None => vec![Line::default()],
     }
 }

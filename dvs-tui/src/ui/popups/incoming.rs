@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The incoming call. It stands above everything, but never takes the keys out of a text field.
+//! The incoming call. It stands above everything, but never takes the keys out of a text field: there a line below the
+//! header has to do.
 
 use dvs_proto::message::Trust;
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
 use super::frame;
 use crate::ui::app::App;
 use crate::ui::calls::who;
 use crate::ui::keys::Context;
-use crate::ui::text::{ends, short_id};
+use crate::ui::text::{ends, paragraph, short_id};
 use crate::ui::time::timer;
 use crate::ui::trust;
 
 const COLUMNS: u16 = 54;
 
-/// Draws the pop-up of the call that rings, if one does.
+/// Draws the pop-up of the call that rings, if one does and has the keys.
 pub(crate) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
-    let Some(call) = app.incoming.and_then(|incoming| app.calls.get(incoming.call)) else { return };
+    let incoming = app.incoming.filter(|_| !app.typing());
+    let Some(call) = incoming.and_then(|incoming| app.calls.get(incoming.call)) else { return };
     let (theme, info) = (app.theme(), &call.info);
     let room = usize::from(COLUMNS.min(area.width)).saturating_sub(4);
     let rings = format!("ringing {}", timer(app.now.unix.saturating_sub(info.started)));
@@ -32,7 +34,7 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         Line::default(),
     ];
     if info.trust == Trust::Changed {
-        lines.push(Line::styled(" Another key than before: this may be somebody else.", theme.bad()));
+        lines.extend(paragraph("Another key than before: this may be somebody else.", room + 2, theme.bad()));
     }
     lines.push(keys_line(app));
     frame::draw(frame, area, "Incoming call", COLUMNS, lines, theme);
@@ -41,12 +43,6 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
 /// The keys; faint as long as they are ignored.
 fn keys_line(app: &App) -> Line<'static> {
     let theme = app.theme();
-    if app.typing() {
-        return Line::from(vec![
-            Span::styled(" Esc", theme.key()),
-            Span::raw(" leaves the text field, then a answers, x declines"),
-        ]);
-    }
     let line = frame::key_line(&[Context::Incoming], theme);
     if app.guarded() { line.style(theme.faint()) } else { line }
 }

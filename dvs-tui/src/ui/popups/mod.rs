@@ -110,7 +110,7 @@ impl Popup {
     /// Focuses the next field of a form.
     pub(crate) fn next_field(&mut self) {
         if let Self::AddContact(form) = self {
-            form.naming = true;
+            form.naming = !form.naming;
         }
     }
 

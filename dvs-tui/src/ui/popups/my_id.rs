@@ -6,9 +6,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Paragraph};
 
-use super::frame;
 use crate::ui::app::App;
-use crate::ui::keys::Context;
 use crate::ui::text::chunks;
 use crate::ui::widgets::qr;
 
@@ -38,8 +36,7 @@ pub(super) fn draw(code: Code, app: &App, frame: &mut Frame<'_>, area: Rect) {
     let block = Block::bordered()
         .border_set(theme.symbols.border)
         .border_style(theme.strong())
-        .title(Line::styled(format!(" My ID: {} ", app.setting.host), theme.strong()))
-        .title_bottom(frame::key_line(&[Context::MyId], theme));
+        .title(Line::styled(format!(" My ID: {} ", app.setting.host), theme.strong()));
     let inside = block.inner(area);
     frame.render_widget(Clear, area);
     frame.render_widget(block, area);
@@ -74,10 +71,13 @@ fn draw_text(app: &App, frame: &mut Frame<'_>, area: Rect, too_small: Option<(u1
     let mut lines = Vec::new();
     let fingerprint = format!("Key fingerprint ({})", identity.algorithm);
     let parts = [("ID", &identity.id), ("In hex", &identity.hex), (fingerprint.as_str(), &identity.fingerprint)];
-    for (label, value) in parts.into_iter().chain([("Invite, for a network of its own", &identity.invite)]) {
+    for (label, value) in parts.into_iter().chain([("Invite: ID, key and address in one", &identity.invite)]) {
         lines.push(Line::styled(format!(" {label}"), theme.faint()));
         lines.extend(chunks(value, columns).into_iter().map(|piece| Line::raw(format!(" {piece}"))));
         lines.push(Line::default());
+    }
+    if lines.len() > usize::from(area.height) {
+        lines.retain(|line| line.width() > 0);
     }
     if let Some((columns, rows)) = too_small.filter(|(columns, _)| *columns > 26) {
         lines.push(Line::styled(format!(" QR code: needs a window of {columns}x{rows}"), theme.faint()));

@@ -2,10 +2,11 @@
 //! A field for an ID, an invite or a name, checked by the daemon while one types.
 
 use dvs_proto::message::Target;
+use ratatui::style::Style;
 use ratatui::text::Line;
 use tui_input::Input as Field;
 
-use crate::ui::text::short_id;
+use crate::ui::text::{short_id, wrap};
 use crate::ui::theme::Theme;
 
 /// Whose a typed text is.
@@ -48,22 +49,32 @@ impl TargetField {
     }
 
     /// The verdict on a text that is to become a contact.
-    pub(super) fn line_for_contact(&self, theme: Theme) -> Line<'static> {
+    pub(super) fn lines_for_contact(&self, columns: u16, theme: Theme) -> Vec<Line<'static>> {
         match self.objection() {
-            Some(why) => Line::styled(format!("      {} {why}", theme.symbols.bad), theme.bad()),
-            None => self.line(theme),
+            Some(why) => said(theme.symbols.bad, &why, columns, theme.bad()),
+            None => self.lines(columns, theme),
         }
     }
 
     /// The verdict on a text that is to be called.
-    pub(super) fn line(&self, theme: Theme) -> Line<'static> {
-        let good = |what: String| Line::styled(format!("      {} {what}", theme.symbols.good), theme.good());
+    pub(super) fn lines(&self, columns: u16, theme: Theme) -> Vec<Line<'static>> {
+        let good = |what: &str| said(theme.symbols.good, what, columns, theme.good());
         match &self.verdict {
-            Verdict::Empty => Line::styled("      dvs1..., 40 hex digits, or a dvs: invite", theme.faint()),
-            Verdict::Asked => Line::styled("      checking", theme.faint()),
-            Verdict::Bad(why) => Line::styled(format!("      {} {why}", theme.symbols.bad), theme.bad()),
-            Verdict::Known(Target { name: Some(name), .. }) => good(name.clone()),
-            Verdict::Known(target) => good(format!("checksum ok: {}", short_id(&target.id, theme))),
+            Verdict::Empty => said(" ", "dvs1..., 40 hex digits, or a dvs: invite", columns, theme.faint()),
+            Verdict::Asked => said(" ", "checking", columns, theme.faint()),
+            Verdict::Bad(why) => said(theme.symbols.bad, why, columns, theme.bad()),
+            Verdict::Known(Target { name: Some(name), .. }) => good(name),
+            Verdict::Known(target) => good(&format!("checksum ok: {}", short_id(&target.id, theme))),
         }
     }
+}
+
+/// A mark below the field's text, and what it means.
+fn said(mark: &str, text: &str, columns: u16, style: Style) -> Vec<Line<'static>> {
+    let rows = wrap(text, usize::from(columns).saturating_sub(9)).into_iter().enumerate();
+    rows.map(|(index, row)| {
+        let mark = if index == 0 { mark } else { " " };
+        Line::styled(format!("      {mark} {row}"), style)
+    })
+    .collect()
 }

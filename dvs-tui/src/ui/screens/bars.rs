@@ -2,8 +2,6 @@
 //! The line on top, who and where we are, and the line at the bottom, which keys hold.
 
 use dvs_proto::message::CallState;
-use ratatui::Frame;
-use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::ui::app::{App, Link, View};
@@ -13,25 +11,44 @@ use crate::ui::popups::Popup;
 use crate::ui::text::{self, join_fitting, line_width, plural, short_id};
 use crate::ui::time::timer;
 
-/// Draws the line on top.
-pub(super) fn header(app: &App, frame: &mut Frame<'_>, area: Rect) {
-    let theme = app.theme();
+/// The line on top.
+pub(super) fn header(app: &App, columns: u16) -> Line<'static> {
+    let (theme, columns) = (app.theme(), usize::from(columns));
     let clock = format!("{} ", app.setting.zone.clock(app.now.unix));
-    let room = usize::from(area.width).saturating_sub(text::width(&clock) + 1);
+    let room = columns.saturating_sub(text::width(&clock) + 1);
     let mut groups = vec![vec![Span::styled(" DVS", theme.strong())]];
     if hides_call(app) {
         groups.extend(call_in_short(app));
     }
-    groups.push(connection(app, room.saturating_sub(6)));
+    groups.push(connection(app));
     groups.push(vec![Span::raw(short_id(&app.daemon.identity.id, theme))]);
     if app.link == Link::Up {
         groups.push(vec![Span::raw(app.setting.host.clone())]);
         groups.extend(app.daemon.network.observed.iter().map(|at| vec![Span::raw(format!("seen as {at}"))]));
     }
     let mut line = join_fitting(groups, room);
-    let gap = usize::from(area.width).saturating_sub(line_width(&line) + text::width(&clock));
+    let gap = columns.saturating_sub(line_width(&line) + text::width(&clock));
     line.spans.extend([Span::raw(" ".repeat(gap)), Span::raw(clock)]);
-    frame.render_widget(line, area);
+    line
+}
+
+/// What must not be overlooked, below the header: that the daemon is gone, or that somebody calls while one types.
+pub(super) fn banner(app: &App, columns: usize) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let mut lines = Vec::new();
+    if let Link::Down { why, retry } = &app.link {
+        let seconds = retry.saturating_sub(app.now.mono).as_secs_f32().ceil();
+        let text = format!("The daemon is gone; trying again in {seconds:.0} s. {why}");
+        lines.extend(text::paragraph(&text, columns, theme.bad()));
+    }
+    let ringing = app.incoming.filter(|_| app.typing()).and_then(|incoming| app.calls.get(incoming.call));
+    if let Some(call) = ringing {
+        let name = who(&call.info, theme);
+        let since = timer(app.now.unix.saturating_sub(call.info.started));
+        let text = format!("{name} is calling, {since}. Esc leaves the field, a answers, x declines");
+        lines.extend(text::paragraph(&text, columns, theme.warning()));
+    }
+    lines
 }
 
 /// Whether the screen shown has no place for the call.
@@ -40,14 +57,10 @@ fn hides_call(app: &App) -> bool {
 }
 
 /// Whether the overlay, or else even the daemon, is there.
-pub(super) fn connection(app: &App, room: usize) -> Vec<Span<'static>> {
+pub(super) fn connection(app: &App) -> Vec<Span<'static>> {
     let (theme, network) = (app.theme(), &app.daemon.network);
     match &app.link {
-        Link::Down { why, retry } => {
-            let seconds = retry.saturating_sub(app.now.mono).as_secs_f32().ceil();
-            let line = format!("{} no daemon, retry in {seconds:.0} s: {why}", theme.symbols.off);
-            vec![Span::styled(text::cut(&line, room, theme), theme.bad())]
-        }
+        Link::Down { .. } => vec![Span::styled(format!("{} no daemon", theme.symbols.off), theme.bad())],
         Link::Up if network.online => vec![
             Span::styled(format!("{} online", theme.symbols.on), theme.good()),
             Span::raw(format!(" {}", plural(network.nodes, "peer"))),
@@ -62,7 +75,7 @@ pub(super) fn call_in_short(app: &App) -> Option<Vec<Span<'static>>> {
     let call = app.calls.current()?;
     let name = text::cut(&who(&call.info, theme), 20, theme);
     let mut spans = vec![match (call.info.state, call.info.answered) {
-        (CallState::Active, Some(answered)) => {
+        (CallState::Active, Some(answered)) if app.link == Link::Up => {
             Span::styled(format!("{name} {}", timer(app.now.unix.saturating_sub(answered))), theme.strong())
         }
         (state, _) => Span::styled(format!("{}: {name}", heading(state)), theme.strong()),
@@ -76,6 +89,9 @@ pub(super) fn call_in_short(app: &App) -> Option<Vec<Span<'static>>> {
 pub(super) fn microphone(app: &App) -> Vec<Span<'static>> {
     let theme = app.theme();
     let audio = &app.daemon.audio;
+    if app.link != Link::Up {
+        return vec![Span::styled(format!("{} mic unknown", theme.symbols.off), theme.warning())];
+    }
     let mut spans = vec![match app.calls.current().map(|call| call.info.state) {
         _ if audio.muted => Span::styled(format!("{} MUTED", theme.symbols.stopped), theme.alarm()),
         Some(CallState::Active | CallState::Reconnecting) => {
@@ -89,19 +105,14 @@ pub(super) fn microphone(app: &App) -> Vec<Span<'static>> {
     spans
 }
 
-/// Draws the line at the bottom: what is typed, or what just happened, or which keys hold.
-pub(super) fn footer(app: &App, frame: &mut Frame<'_>, area: Rect) {
+/// The lines at the bottom: what just happened, or else which keys hold. The command line is drawn over them.
+pub(super) fn footer(app: &App, columns: usize) -> Vec<Line<'static>> {
     let theme = app.theme();
-    if let Some(line) = &app.command {
-        return line.draw(frame, area, theme);
-    }
     match &app.notice {
-        Some(notice) => {
-            let style = if notice.bad { theme.bad() } else { theme.strong() };
-            let line = text::cut(&format!(" {}", notice.text), usize::from(area.width), theme);
-            frame.render_widget(Line::styled(line, style), area);
+        Some(notice) if app.command.is_none() => {
+            text::paragraph(&notice.text, columns, if notice.bad { theme.bad() } else { theme.strong() })
         }
-        None => frame.render_widget(hints(app, usize::from(area.width)), area),
+        _ => vec![hints(app, columns)],
     }
 }
 

@@ -11,6 +11,7 @@ use ratatui::widgets::{Block, Paragraph};
 use super::bars;
 use crate::ui::app::{App, Link};
 use crate::ui::calls::{self, Finished, Ongoing, talking, who};
+use crate::ui::keys::{self, Action};
 use crate::ui::text::{self, join_fitting};
 use crate::ui::theme::Theme;
 use crate::ui::time::timer;
@@ -50,31 +51,44 @@ impl Panel {
 
 /// The panel of the current call, else of the one that ended last; `columns` is the room inside.
 pub(super) fn panel(app: &App, columns: usize) -> Option<Panel> {
-    match (app.calls.current(), &app.calls.finished) {
-        (Some(call), _) => Some(of_call(app, call, columns)),
+    match (shown(app), &app.calls.finished) {
+        (Some(call), _) if app.link == Link::Up => Some(of_call(app, call, columns)),
+        (Some(call), _) => Some(of_unknown(app, call, columns)),
         (None, Some(finished)) => Some(of_finished(app, finished, columns)),
         (None, None) => None,
     }
 }
 
+/// The current call, unless its pop-up says it all.
+fn shown(app: &App) -> Option<&Ongoing> {
+    app.calls.current().filter(|call| app.incoming.is_none_or(|incoming| incoming.call != call.info.call))
+}
+
+/// Without the daemon nobody knows what goes on.
+fn of_unknown(app: &App, call: &Ongoing, columns: usize) -> Panel {
+    let theme = app.theme();
+    let words = "What became of this call is not known before the daemon is back.";
+    let lines = text::paragraph(words, columns, theme.warning());
+    Panel { title: title(app, &call.info), corner: Vec::new(), lines, frame: theme.faint() }
+}
+
 fn of_call(app: &App, call: &Ongoing, columns: usize) -> Panel {
     let (theme, info) = (app.theme(), &call.info);
     let mut lines = Vec::new();
-    if app.link != Link::Up {
-        lines.push(Line::styled(" The daemon is not reached: this is how it stood.", theme.bad()));
-    }
     if info.state != CallState::Active {
         lines.push(progress(app, call));
     }
-    if talking(info.state) {
+    if matches!(info.state, CallState::Active | CallState::Reconnecting) {
         lines.push(sound(app, columns));
+    }
+    if talking(info.state) {
         lines.push(quality(app.stats.as_ref(), Some(app), columns, theme));
         lines.push(rates(app, columns));
     }
     lines.push(origin(app, info, columns));
-    lines.extend(app.daemon.audio.trouble.as_ref().map(|trouble| {
-        Line::styled(format!(" {} {}", theme.symbols.bad, text::cut(trouble, columns, theme)), theme.bad())
-    }));
+    if let Some(trouble) = &app.daemon.audio.trouble {
+        lines.extend(text::paragraph(&format!("{} {trouble}", theme.symbols.bad), columns, theme.bad()));
+    }
     lines.extend(others(app, info.call, columns));
     let mut corner = Vec::new();
     if let Some(answered) = info.answered.filter(|_| talking(info.state)) {
@@ -102,10 +116,21 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
         CallState::Reconnecting | CallState::Held => theme.warning(),
         _ => theme.strong(),
     };
-    Line::from(vec![
+    let mut line = Line::from(vec![
         Span::styled(format!(" {}", calls::progress(&call.info, &name)), style),
         Span::raw(format!("   {seconds}")),
-    ])
+    ]);
+    let hint = match call.info.state {
+        CallState::Held => Some((Action::Hold, "resumes")),
+        CallState::Alerting => Some((Action::Answer, "answers")),
+        _ => None,
+    };
+    if let Some((action, word)) = hint
+        && let Some(key) = keys::shown(&app.contexts(), action)
+    {
+        line.spans.extend([Span::styled(format!("   {key}"), theme.key()), Span::raw(format!(" {word}"))]);
+    }
+    line
 }
 
 /// Both meters; a switch that is off stands in place of its meter.
@@ -194,14 +219,10 @@ fn others(app: &App, current: u32, columns: usize) -> Option<Line<'static>> {
         .ongoing()
         .iter()
         .filter(|call| call.info.call != current)
-        .map(|call| calls::progress(&call.info, &who(&call.info, theme)).replace("on hold", &held(&call.info, theme)))
+        .map(|call| calls::progress(&call.info, &who(&call.info, theme)))
         .collect();
     let line = format!(" also: {}", others.join(", "));
     (!others.is_empty()).then(|| Line::styled(text::cut(&line, columns, theme), theme.warning()))
-}
-
-fn held(info: &CallInfo, theme: Theme) -> String {
-    format!("{} is on hold", who(info, theme))
 }
 
 /// Why it was over, and the figures it had.
@@ -209,7 +230,7 @@ fn of_finished(app: &App, finished: &Finished, columns: usize) -> Panel {
     let (theme, info) = (app.theme(), &finished.info);
     let name = who(info, theme);
     let reason = info.ended.map(|reason| calls::why(reason, info.direction, &name)).unwrap_or_default();
-    let mut lines = vec![Line::styled(format!(" {}", text::cut(&reason, columns, theme)), theme.strong())];
+    let mut lines = text::paragraph(&reason, columns, theme.strong());
     if finished.talked.is_some() {
         lines.push(quality(finished.stats.as_ref(), None, columns, theme));
     }
@@ -220,13 +241,13 @@ fn of_finished(app: &App, finished: &Finished, columns: usize) -> Panel {
 /// The call in words, for where there is no panel; nothing while one simply talks.
 pub(super) fn words(app: &App, columns: usize) -> Option<Line<'static>> {
     let theme = app.theme();
-    match (app.calls.current(), &app.calls.finished) {
-        (Some(call), _) if call.info.state == CallState::Active => None,
+    match (shown(app), &app.calls.finished) {
+        (Some(call), _) if call.info.state == CallState::Active || app.link != Link::Up => None,
         (Some(call), _) => Some(progress(app, call)),
         (None, Some(finished)) => {
             let name = who(&finished.info, theme);
             let reason = finished.info.ended.map(|why| calls::why(why, finished.info.direction, &name));
-            let line = format!(" {name}: {}", reason.unwrap_or_default());
+            let line = format!(" call ended: {}", reason.unwrap_or_default());
             Some(Line::styled(text::cut(&line, columns, theme), theme.strong()))
         }
         (None, None) => None,

@@ -3,18 +3,21 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
 use super::pane;
 use crate::ui::app::{App, Entry};
-use crate::ui::text;
+use crate::ui::text::labelled;
+
+/// Columns of the time of day.
+const CLOCK: usize = 6;
 
 /// All lines of the log, oldest first.
 pub(super) fn lines(app: &App) -> Vec<Line<'static>> {
     if app.log.is_empty() {
         return vec![Line::styled(" Nothing happened yet.", app.theme().faint())];
     }
-    app.log.iter().map(|entry| line(app, entry, usize::from(app.size.0).saturating_sub(2))).collect()
+    app.log.iter().flat_map(|entry| rows(app, entry, usize::from(app.size.0).saturating_sub(2))).collect()
 }
 
 /// Draws the latest lines in their frame.
@@ -22,15 +25,13 @@ pub(super) fn draw_activity(app: &App, frame: &mut Frame<'_>, area: Rect) {
     if area.height < 3 {
         return;
     }
-    let (rows, columns) = (usize::from(area.height) - 2, usize::from(area.width).saturating_sub(2));
-    let skip = app.log.len().saturating_sub(rows);
-    let lines = app.log.iter().skip(skip).map(|entry| line(app, entry, columns)).collect();
-    pane::draw(frame, area, "Activity", lines, app.theme());
+    let (height, columns) = (usize::from(area.height) - 2, usize::from(area.width).saturating_sub(2));
+    let skip = app.log.len().saturating_sub(height);
+    let lines: Vec<Line<'_>> = app.log.iter().skip(skip).flat_map(|entry| rows(app, entry, columns)).collect();
+    let skip = lines.len().saturating_sub(height);
+    pane::draw(frame, area, "Activity", lines.into_iter().skip(skip).collect(), app.theme());
 }
 
-fn line(app: &App, entry: &Entry, columns: usize) -> Line<'static> {
-    let clock = format!(" {} ", app.setting.zone.clock(entry.at));
-    let room = columns.saturating_sub(text::width(&clock));
-    let text = text::cut(&entry.text, room, app.theme());
-    Line::from(vec![Span::styled(clock, app.theme().faint()), Span::raw(text)])
+fn rows(app: &App, entry: &Entry, columns: usize) -> Vec<Line<'static>> {
+    labelled(&app.setting.zone.clock(entry.at), CLOCK, &entry.text, columns, app.theme())
 }

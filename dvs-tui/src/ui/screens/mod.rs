@@ -28,25 +28,62 @@ use super::popups::{self, Popup, help};
 const FULL: (u16, u16) = (60, 16);
 /// Smallest terminal with a list.
 const COMPACT: (u16, u16) = (30, 8);
-/// Rows of a full screen that a text to read does not get: header, footer, frame.
-const AROUND: u16 = 4;
-
 /// Draws everything.
 pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let (columns, rows) = (area.width, area.height);
-    if columns < COMPACT.0 || rows < COMPACT.1 {
-        return tiny::draw(app, frame, area);
+    match size(area) {
+        Size::Tiny => tiny::draw(app, frame, area),
+        size => draw_framed(app, frame, area, size),
     }
-    if columns < FULL.0 || rows < FULL.1 {
-        return compact::draw(app, frame, area);
+}
+
+/// How much there is to draw on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Tiny,
+    Compact,
+    Full,
+}
+
+fn size(area: Rect) -> Size {
+    let below = |(columns, rows): (u16, u16)| area.width < columns || area.height < rows;
+    if below(COMPACT) {
+        Size::Tiny
+    } else if below(FULL) {
+        Size::Compact
+    } else {
+        Size::Full
     }
-    let [header, body, footer] =
-        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
-    bars::header(app, frame, header);
-    draw_body(app, frame, body);
-    bars::footer(app, frame, footer);
+}
+
+/// Draws the bars, and between them the body.
+fn draw_framed(app: &App, frame: &mut Frame<'_>, area: Rect, size: Size) {
+    let banner = bars::banner(app, usize::from(area.width));
+    let footer = bars::footer(app, usize::from(area.width));
+    let [top, middle, body, bottom] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(height(&banner)),
+        Constraint::Fill(1),
+        Constraint::Length(height(&footer)),
+    ])
+    .areas(area);
+    let header = if size == Size::Full { bars::header(app, top.width) } else { compact::header(app, top.width) };
+    frame.render_widget(header, top);
+    frame.render_widget(Paragraph::new(banner), middle);
+    frame.render_widget(Paragraph::new(footer), bottom);
+    if size == Size::Compact && app.view == View::Main && app.popup.is_none() {
+        compact::draw(app, frame, body);
+    } else {
+        draw_body(app, frame, body);
+    }
     popups::incoming::draw(app, frame, body);
+    if let Some(line) = &app.command {
+        line.draw(frame, bottom, app.theme());
+    }
+}
+
+fn height(lines: &[Line<'_>]) -> u16 {
+    u16::try_from(lines.len()).unwrap_or(u16::MAX)
 }
 
 /// The view, and what lies over it.
@@ -87,6 +124,9 @@ fn draw_reading(app: &App, frame: &mut Frame<'_>, area: Rect, title: &str, lines
 
 /// How many rows the text shown can be scrolled.
 pub(crate) fn scroll_limit(app: &App) -> usize {
-    let rows = usize::from(app.size.1.saturating_sub(AROUND));
+    let columns = usize::from(app.size.0);
+    // The header and the frame take three rows.
+    let around = 3 + bars::banner(app, columns).len() + bars::footer(app, columns).len();
+    let rows = usize::from(app.size.1).saturating_sub(around);
     reading(app).map_or(0, |(_, lines)| lines.len().saturating_sub(rows))
 }

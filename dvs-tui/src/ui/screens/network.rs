@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::bars;
 use crate::ui::app::App;
-use crate::ui::text;
+use crate::ui::text::labelled;
 
 const LABEL: usize = 14;
 
@@ -15,18 +15,18 @@ pub(super) fn lines(app: &App, columns: usize) -> Vec<Line<'static>> {
     let label = |text: &str| Span::styled(format!(" {text:<LABEL$}"), app.theme().faint());
     let row = |name: &str, value: String| Line::from(vec![label(name), Span::raw(value)]);
     let mut state = vec![label("state")];
-    state.extend(bars::connection(app, columns));
+    state.extend(bars::connection(app));
     let mut lines = vec![Line::from(state), row("listening on", network.listen.clone())];
     lines.push(row("seen as", network.observed.clone().unwrap_or_else(|| "not known yet".to_owned())));
     lines.push(row("good peers", format!("{} of {}", network.good, network.nodes)));
     lines.push(row("lookups", lookups(app)));
     let buckets: Vec<String> = network.buckets.iter().map(|(index, count)| format!("{index}:{count}")).collect();
-    lines.extend(wrapped("buckets", &buckets, columns, app));
+    lines.extend(list("buckets", &buckets, columns, app));
     let drops: Vec<String> = network.drops.iter().map(|(why, count)| format!("{why} {count}")).collect();
-    lines.extend(wrapped("dropped", &drops, columns, app));
+    lines.extend(list("dropped", &drops, columns, app));
     let clients: Vec<String> = app.daemon.clients.iter().map(|client| client.name.clone()).collect();
     lines.push(Line::default());
-    lines.extend(wrapped("clients", &clients, columns, app));
+    lines.extend(list("clients", &clients, columns, app));
     lines.push(row("daemon", app.daemon.version.clone()));
     lines
 }
@@ -40,22 +40,10 @@ fn lookups(app: &App) -> String {
     format!("{}, {percent} % found{median}", network.lookups)
 }
 
-/// A label and many small values, in as many rows as they need.
-fn wrapped(name: &str, values: &[String], columns: usize, app: &App) -> Vec<Line<'static>> {
-    let room = columns.saturating_sub(LABEL + 1);
-    let mut rows: Vec<String> = Vec::new();
-    for value in values {
-        match rows.last_mut() {
-            Some(row) if text::width(row) + 2 + text::width(value) <= room => *row = format!("{row}  {value}"),
-            _ => rows.push(value.clone()),
-        }
-    }
-    if rows.is_empty() {
-        rows.push("none".to_owned());
-    }
-    let name = |index: usize| if index == 0 { name } else { "" };
-    let line = |(index, row): (usize, String)| {
-        Line::from(vec![Span::styled(format!(" {:<LABEL$}", name(index)), app.theme().faint()), Span::raw(row)])
-    };
-    rows.into_iter().enumerate().map(line).collect()
+/// A label and many small values; a value is never broken.
+fn list(name: &str, values: &[String], columns: usize, app: &App) -> Vec<Line<'static>> {
+    // A blank inside of a value must not become the end of a row.
+    let glued: Vec<String> = values.iter().map(|value| value.replace(' ', "\u{a0}")).collect();
+    let text = if glued.is_empty() { "none".to_owned() } else { glued.join(", ") };
+    labelled(name, LABEL, &text, columns, app.theme())
 }

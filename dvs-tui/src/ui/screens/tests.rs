@@ -247,7 +247,7 @@ fn muted_and_deafened() {
 }
 
 #[test]
-fn on_hold_while_another_calls() {
+fn on_hold() {
     let mut scene = in_daily_use();
     scene.talk();
     scene.event(Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) }));
@@ -358,7 +358,7 @@ fn my_id() {
 
 #[test]
 fn my_id_without_unicode() {
-    let mut scene = Scene::with_theme(example::snapshot(), Theme::new(false, true));
+    let mut scene = Scene::with_theme(example::snapshot(), Theme::new(false, false));
     scene.press("I");
     assert_snapshot!(scene.draw(WIDE));
 }

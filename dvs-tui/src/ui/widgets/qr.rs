@@ -3,7 +3,7 @@
 
 use qrcode::{Color, EcLevel, QrCode};
 use ratatui::style::{Color as Paint, Style};
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use crate::ui::theme::Theme;
 
@@ -15,11 +15,16 @@ const QUIET: usize = 2;
 pub(crate) fn lines(content: &str, theme: Theme) -> Option<Vec<Line<'static>>> {
     let code = QrCode::with_error_correction_level(content, EcLevel::L).ok()?;
     let picture = Picture { width: code.width(), dark: code.to_colors() };
-    let rows = if theme.symbols.unicode { picture.half_blocks(theme) } else { picture.ascii(theme) };
-    // Readers want dark on light whatever the terminal's colours are.
-    let paper = if theme.colour { Style::new().fg(Paint::Black).bg(Paint::White) } else { Style::new() };
-    Some(rows.into_iter().map(|row| Line::styled(row, paper)).collect())
+    Some(match (theme.symbols.unicode, theme.colour) {
+        (true, true) => picture.half_blocks(true).into_iter().map(|row| Line::styled(row, PAPER)).collect(),
+        (true, false) => picture.half_blocks(false).into_iter().map(Line::raw).collect(),
+        (false, true) => picture.painted(),
+        (false, false) => picture.ascii(),
+    })
 }
+
+/// Readers want dark on light, whatever the terminal's own colours are.
+const PAPER: Style = Style::new().fg(Paint::Black).bg(Paint::White);
 
 struct Picture {
     width: usize,
@@ -37,27 +42,33 @@ impl Picture {
         column < self.width && self.dark.get(row * self.width + column) == Some(&Color::Dark)
     }
 
-    /// Whether to put ink there. Without colours the terminal is taken for a dark one: then ink is light.
-    fn ink(&self, row: usize, column: usize, theme: Theme) -> bool {
-        self.is_dark(row, column) == theme.colour
-    }
-
-    fn half_blocks(&self, theme: Theme) -> Vec<String> {
-        let block = |row: usize, column: usize| {
-            let lower = row + 1 < self.side() && self.ink(row + 1, column, theme);
-            match (self.ink(row, column, theme), lower) {
-                (true, true) => '█',
-                (true, false) => '▀',
-                (false, true) => '▄',
-                (false, false) => ' ',
-            }
+    /// Two rows in one. `dark_ink` or not: without colours the terminal is taken for a dark one, and its ink is light.
+    fn half_blocks(&self, dark_ink: bool) -> Vec<String> {
+        let ink = |row, column| row < self.side() && self.is_dark(row, column) == dark_ink;
+        let block = |row: usize, column: usize| match (ink(row, column), ink(row + 1, column)) {
+            (true, true) => '█',
+            (true, false) => '▀',
+            (false, true) => '▄',
+            (false, false) => ' ',
         };
         (0..self.side()).step_by(2).map(|row| (0..self.side()).map(|column| block(row, column)).collect()).collect()
     }
 
-    fn ascii(&self, theme: Theme) -> Vec<String> {
-        let cell = |row: usize, column: usize| if self.ink(row, column, theme) { "##" } else { "  " };
+    /// Blanks with a coloured background.
+    fn painted(&self) -> Vec<Line<'static>> {
+        let cell = |row, column| {
+            let paint = if self.is_dark(row, column) { Paint::Black } else { Paint::White };
+            Span::styled("  ", Style::new().bg(paint))
+        };
         (0..self.side()).map(|row| (0..self.side()).map(|column| cell(row, column)).collect()).collect()
+    }
+
+    /// Light modules as ink, on a terminal taken for a dark one.
+    fn ascii(&self) -> Vec<Line<'static>> {
+        let cell = |row, column| if self.is_dark(row, column) { "  " } else { "##" };
+        (0..self.side())
+            .map(|row| Line::raw((0..self.side()).map(|column| cell(row, column)).collect::<String>()))
+            .collect()
     }
 }
 
@@ -74,11 +85,14 @@ mod tests {
 
     #[test]
     fn the_modules_are_the_same_in_ascii() {
-        let wide = lines("DVS", Theme::new(false, true)).unwrap();
-        let rows: Vec<String> = wide.iter().map(ToString::to_string).collect();
+        let rows: Vec<String> =
+            lines("DVS", Theme::new(false, false)).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(rows.len(), 21 + 2 * QUIET);
-        assert_eq!(&rows[QUIET][2 * QUIET..][..14], "#".repeat(14), "the corner's upper edge is seven dark modules");
-        assert!(rows[0].trim().is_empty(), "the quiet zone is empty");
+        assert_eq!(&rows[QUIET][2 * QUIET..][..14], " ".repeat(14), "the corner's upper edge is seven dark modules");
+        assert_eq!(rows[0], "#".repeat(2 * rows.len()), "the quiet zone is light");
+        let painted = lines("DVS", Theme::new(false, true)).unwrap();
+        assert_eq!(painted[QUIET].spans[QUIET].style.bg, Some(Paint::Black));
+        assert_eq!(painted[0].spans[0].style.bg, Some(Paint::White));
     }
 
     #[test]
