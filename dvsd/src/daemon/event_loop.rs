@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::control::server::FromClient;
+use crate::control::FromClient;
 use crate::resolver::Resolved;
 use crate::service::Service;
 use crate::systemd;

@@ -15,7 +15,7 @@ use dvsd::time::Instant;
 use dvsd::wire::RECEIVE_BUFFER;
 
 use crate::config::{Config, UnknownCallers};
-use crate::control::server::{FromClient, Server, ServerConfig};
+use crate::control::{FromClient, Patience, Server, ServerConfig};
 use crate::control::{convert, desk::Desk};
 use crate::entropy::OpensslEntropy;
 use crate::event_loop::Feeds;
@@ -154,7 +154,7 @@ impl Service {
     /// A client came, went, or wants something.
     pub(crate) fn client(&mut self, message: FromClient) {
         match message {
-            FromClient::Attached { client, .. } => self.desk.attached(client),
+            FromClient::Attached { client, uid, .. } => self.desk.arrived(client, uid),
             FromClient::Gone { client } => {
                 if let Some(info) = self.desk.gone(client) {
                     self.world.server.event(&message::Event::ClientGone(info));
@@ -179,12 +179,11 @@ impl Service {
         self.node.is_quiet()
     }
 
-    /// Writes down what is not yet on disk and takes the pipes away.
+    /// Writes down what is not yet on disk.
     pub(crate) fn close(&mut self) {
         if let Err(error) = self.world.store.flush() {
             tracing::error!(%error, "contacts and history are not all on disk");
         }
-        self.world.server.close();
     }
 
     /// Levels and reports, while a call runs.
@@ -194,7 +193,7 @@ impl Service {
         for (call, report) in reports {
             self.input(Input::Report { call, report });
         }
-        if let Some(levels) = self.world.talks.levels() {
+        if let Some(levels) = self.world.talks.levels().filter(|_| self.world.server.wants_levels()) {
             self.world.server.event(&message::Event::Levels(levels));
         }
         if self.world.talks.trouble_changed() {
@@ -282,6 +281,7 @@ fn server_config(arguments: &Arguments, config: &Config) -> ServerConfig {
     ServerConfig {
         directory: directory.unwrap_or_else(|| PathBuf::from("/run/dvs")),
         observe_only: config.control.observe_only.clone(),
+        patience: Patience::default(),
     }
 }
 

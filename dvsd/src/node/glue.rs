@@ -2,7 +2,7 @@
 //! What each layer's events mean to the others.
 
 use super::{Event, MAIN, Node, Output};
-use crate::call::{CallEvent, CallKey, EndCause, Verdict};
+use crate::call::{CallEvent, CallKey, CallNumber, EndCause, Verdict};
 use crate::id::Fingerprint;
 use crate::path::Path;
 use crate::people::{self, PeopleEvent};
@@ -64,9 +64,16 @@ impl Node {
             SessionEvent::Recovered { session } => {
                 self.with_key(session, |node, key| node.calls.session_recovered(key, now));
             }
-            SessionEvent::Moved { to, .. } => self.with_key(to, |node, key| node.calls.session_moved(key, now)),
-            SessionEvent::Closed { local, peer, reason, .. } => {
-                self.calls.session_closed(CallKey { local, peer }, reason, now);
+            SessionEvent::Moved { from, to } => {
+                if let Some(key) = self.peers.remove(&from) {
+                    self.peers.insert(to, key);
+                    self.calls.session_moved(key, now);
+                }
+            }
+            SessionEvent::Closed { session, reason } => {
+                if let Some(key) = self.peers.remove(&session) {
+                    self.calls.session_closed(key, reason, now);
+                }
             }
         }
         true
@@ -77,6 +84,7 @@ impl Node {
             self.sessions.close(session, Reason::Blocked, now, &mut self.random);
             self.key_changed(key, now);
         } else {
+            self.peers.insert(session, key);
             self.calls.session_up(key, now);
         }
     }
@@ -132,7 +140,7 @@ impl Node {
                 }
             }
             CallEvent::StartMedia { key, number, .. } => {
-                self.talking.insert(number, (key.local, key.peer));
+                self.talking.insert(number, key);
                 self.outputs.push_back(Output::StartAudio { call: number });
             }
             CallEvent::StopMedia { number, .. } => {
@@ -185,8 +193,7 @@ impl Node {
     }
 
     fn key_of(&self, session: SessionId) -> Option<CallKey> {
-        let stats = self.sessions.stats(session)?;
-        Some(CallKey { local: stats.local, peer: stats.peer })
+        self.peers.get(&session).copied()
     }
 
     fn with_key(&mut self, session: SessionId, act: impl FnOnce(&mut Self, CallKey)) {
@@ -195,8 +202,8 @@ impl Node {
         }
     }
 
-    fn talking_number(&self, key: CallKey) -> Option<crate::call::CallNumber> {
-        self.talking.iter().find(|(_, talking)| **talking == (key.local, key.peer)).map(|(number, _)| *number)
+    fn talking_number(&self, key: CallKey) -> Option<CallNumber> {
+        self.talking.iter().find(|(_, talking)| **talking == key).map(|(number, _)| *number)
     }
 }
 

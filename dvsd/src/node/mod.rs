@@ -11,7 +11,7 @@ use std::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::call::{CallNumber, Calls, State};
+use crate::call::{CallKey, CallNumber, Calls, State};
 use crate::crypto::identity::Identity;
 use crate::id::{Invite, LocalId, NodeId};
 use crate::path::{Path, Transmit};
@@ -143,7 +143,6 @@ pub enum Event {
 }
 
 /// The state machine of a whole daemon.
-#[derive(Debug)]
 pub struct Node {
     identity: Arc<Identity>,
     routing: Routing,
@@ -153,8 +152,10 @@ pub struct Node {
     random: Random,
     /// Where peers were found, until the handshake took over.
     found: BTreeMap<NodeId, Vec<(Path, Option<Duration>)>>,
-    /// Calls between `StartAudio` and `StopAudio`, with the session key they belong to.
-    talking: BTreeMap<CallNumber, (LocalId, NodeId)>,
+    /// Whom each session is with.
+    peers: BTreeMap<SessionId, CallKey>,
+    /// Calls between `StartAudio` and `StopAudio`.
+    talking: BTreeMap<CallNumber, CallKey>,
     outputs: VecDeque<Output>,
     drops: BTreeMap<&'static str, u64>,
 }
@@ -176,6 +177,7 @@ impl Node {
             people: People::new(config.people, vec![id], config.contacts),
             random,
             found: BTreeMap::new(),
+            peers: BTreeMap::new(),
             talking: BTreeMap::new(),
             outputs: VecDeque::new(),
             drops: BTreeMap::new(),
@@ -248,8 +250,8 @@ impl Node {
     }
 
     fn session_of_call(&self, call: CallNumber) -> Option<SessionId> {
-        let (local, peer) = self.talking.get(&call)?;
-        self.sessions.session_of(*local, *peer)
+        let key = self.talking.get(&call)?;
+        self.sessions.session_of(key.local, key.peer)
     }
 
     fn deadline(&self) -> Option<Deadline> {
@@ -287,7 +289,7 @@ impl Node {
     }
 
     /// The figures of the session under a call.
-    pub fn session_stats(&self, key: crate::call::CallKey) -> Option<SessionStats> {
+    pub fn session_stats(&self, key: CallKey) -> Option<SessionStats> {
         self.sessions.stats(self.sessions.session_of(key.local, key.peer)?)
     }
 
@@ -304,6 +306,12 @@ impl Node {
         let observed = self.routing.status(now).observed;
         invite.at.extend(observed.and_then(|address| address.to_string().parse().ok()));
         invite
+    }
+}
+
+impl core::fmt::Debug for Node {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Node").field("id", &self.identity.public().id()).finish_non_exhaustive()
     }
 }
 

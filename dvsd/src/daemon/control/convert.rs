@@ -19,7 +19,7 @@ pub(crate) fn identity(node: &Node, now: Now) -> Identity {
         hex: public.id().to_hex(),
         fingerprint: public.fingerprint().to_string(),
         invite: node.invite(now).to_string(),
-        algorithm: public.algorithm().to_string(),
+        algorithm: public.kind().to_string(),
     }
 }
 
@@ -32,10 +32,10 @@ pub(crate) fn network(node: &Node, listen: std::net::SocketAddr, now: Now) -> Ne
         nodes: narrow(status.nodes),
         good: narrow(status.good),
         online: status.online,
-        buckets: status.buckets.clone(),
-        lookups: narrow(status.lookups),
-        lookups_found: narrow(status.lookups_found),
-        lookup_ms: status.lookup_median.map(millis),
+        buckets: node.buckets(),
+        lookups: narrow(status.found + status.not_found),
+        lookups_found: narrow(status.found),
+        lookup_ms: median(status.recent).map(millis),
         drops: node.drops().iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
     }
 }
@@ -131,10 +131,10 @@ pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>
         rtt_us: rtt.map(|rtt| narrow(rtt.as_micros())),
         jitter_us: playout.jitter_us,
         buffer_us: playout.buffered_us,
-        sent: session.map_or(0, |session| session.media_sent),
-        packet_bytes: session.map_or(0, |session| session.media_bytes_last),
-        packet_bytes_min: session.map_or(0, |session| session.media_bytes_min),
-        packet_bytes_max: session.map_or(0, |session| session.media_bytes_max),
+        sent: session.map_or(0, |session| session.media_sent.into()),
+        packet_bytes: session.map_or(0, |session| session.media_bytes.last),
+        packet_bytes_min: session.map_or(0, |session| session.media_bytes.min),
+        packet_bytes_max: session.map_or(0, |session| session.media_bytes.max),
         received: playout.received,
         lost: playout.lost,
         late: playout.late,
@@ -201,6 +201,12 @@ const fn end_reason(cause: EndCause) -> EndReason {
         EndCause::Blocked => EndReason::Blocked,
         EndCause::AnsweredElsewhere => EndReason::AnsweredElsewhere,
     }
+}
+
+/// The middle one of several durations.
+fn median(mut durations: Vec<std::time::Duration>) -> Option<std::time::Duration> {
+    durations.sort_unstable();
+    durations.get(durations.len() / 2).copied()
 }
 
 fn millis(duration: std::time::Duration) -> u32 {

@@ -12,6 +12,8 @@ const MAX_HISTORY: usize = 200;
 /// The clients and the recent past.
 #[derive(Debug)]
 pub(crate) struct Desk {
+    /// Clients without a name yet, and their users.
+    strangers: BTreeMap<u32, u32>,
     clients: BTreeMap<u32, ClientInfo>,
     answered_by: BTreeMap<u32, String>,
     routes: BTreeMap<u32, String>,
@@ -22,23 +24,25 @@ impl Desk {
     /// Starts with the store's `history`, newest first.
     pub(crate) fn new(history: Vec<PastCall>) -> Self {
         let history = history.into_iter().take(MAX_HISTORY).collect();
-        Self { clients: BTreeMap::new(), answered_by: BTreeMap::new(), routes: BTreeMap::new(), history }
+        Self { strangers: BTreeMap::new(), clients: BTreeMap::new(), answered_by: BTreeMap::new(), routes: BTreeMap::new(), history }
     }
 
-    /// A client came.
-    pub(crate) fn attached(&mut self, client: ClientInfo) {
-        self.clients.insert(client.client, client);
+    /// A client of the user `uid` came; its name follows.
+    pub(crate) fn arrived(&mut self, client: u32, uid: u32) {
+        self.strangers.insert(client, uid);
     }
 
-    /// A client gave its name.
-    pub(crate) fn named(&mut self, client: u32, name: String) -> Option<ClientInfo> {
-        let info = self.clients.get_mut(&client)?;
-        info.name = name;
-        Some(info.clone())
+    /// A client that came gave its name: it is attached. `None` when it never came, or is attached already.
+    pub(crate) fn attached(&mut self, client: u32, name: String) -> Option<ClientInfo> {
+        let uid = self.strangers.remove(&client)?;
+        let info = ClientInfo { client, uid, name };
+        self.clients.insert(client, info.clone());
+        Some(info)
     }
 
-    /// A client left; `None` when it was never known.
+    /// A client left; `None` when it was never attached.
     pub(crate) fn gone(&mut self, client: u32) -> Option<ClientInfo> {
+        self.strangers.remove(&client);
         self.clients.remove(&client)
     }
 

@@ -46,10 +46,8 @@ impl Service {
             Request::ContactRemove { contact } => self.contact(|node, now| node.remove_contact(&contact, now)),
             Request::ContactBlock { contact, on } => self.contact(|node, now| node.block(&contact, on, now)),
             Request::History { limit } => Ok(Reply::History(self.history(limit as usize))),
-            Request::Levels { on } => {
-                self.world.server.subscribe_levels(client, on);
-                Ok(Reply::Done)
-            }
+            // The server keeps that list itself.
+            Request::Levels { .. } => Ok(Reply::Done),
             Request::Stats { call } => self.call_stats(call),
         }
     }
@@ -57,7 +55,7 @@ impl Service {
     fn attach(&mut self, client: u32, mut name: String) -> Outcome {
         name.retain(|c| !c.is_control());
         name.truncate(name.char_indices().nth(MAX_CLIENT_NAME).map_or(name.len(), |(at, _)| at));
-        if let Some(info) = self.desk.named(client, name) {
+        if let Some(info) = self.desk.attached(client, name) {
             self.world.server.event(&message::Event::ClientAttached(info));
         }
         Ok(Reply::Snapshot(Box::new(self.snapshot(client))))
