@@ -177,7 +177,7 @@ impl Routing {
                 }
                 self.continue_searches(now, random);
             }
-            (Purpose::Check { .. }, Some(id)) => self.handle_failed_check(id, request.sent, now, random),
+            (Purpose::Check { .. }, Some(id)) => self.handle_failed_check(id, now, random),
             _ => self.handle_silence(request, now, random),
         }
     }
@@ -196,7 +196,7 @@ impl Routing {
                 self.continue_lookup(number, now, random);
             }
             (Purpose::Check { last: false }, Some(id)) => self.check_again(id, request.to, now, random),
-            (Purpose::Check { last: true }, Some(id)) => self.handle_failed_check(id, request.sent, now, random),
+            (Purpose::Check { last: true }, Some(id)) => self.handle_failed_check(id, now, random),
             (Purpose::Keepalive | Purpose::Probe, Some(id)) => self.doubt(id, request.to, now),
             _ => {}
         }

@@ -9,7 +9,7 @@ use super::asking::Answer;
 use super::entry::{Contact, Crowd};
 use super::lookup::{Goal, Lookup};
 use super::requests::Purpose;
-use super::search::{PATIENCE, PROBE_GAP, Search};
+use super::search::{CONFIRMED, PATIENCE, PROBE_GAP, Search};
 use super::table::K;
 use super::{RECENT, Routing, RoutingEvent};
 use crate::id::NodeId;
@@ -39,7 +39,7 @@ impl Routing {
         self.probe_known(target, now);
         for hint in hints.iter().map(|hint| unmapped(*hint)) {
             if self.is_usable(hint) {
-                self.report(target, hint, now);
+                self.report(target, hint, 1, now);
             }
         }
         self.hurry_bootstrap(now, random);
@@ -50,7 +50,7 @@ impl Routing {
     fn probe_known(&mut self, target: NodeId, now: Instant) {
         let Some(known) = self.table.find(&target) else { return };
         for address in known.addresses() {
-            self.report(target, address, now);
+            self.report(target, address, CONFIRMED, now);
         }
         let number = self.searches.get(&target).and_then(|search| search.lookup);
         if self.table.knows_well(&target, now) {
@@ -65,8 +65,8 @@ impl Routing {
         }
     }
 
-    fn report(&mut self, target: NodeId, address: SocketAddr, now: Instant) -> bool {
-        self.searches.get_mut(&target).is_some_and(|search| search.report(address, now))
+    fn report(&mut self, target: NodeId, address: SocketAddr, reporters: u8, now: Instant) -> bool {
+        self.searches.get_mut(&target).is_some_and(|search| search.report(address, reporters, now))
     }
 
     fn hold(&mut self, number: Option<u64>, now: Instant) {
@@ -129,7 +129,7 @@ impl Routing {
             }
             let [v4, v6] = &mut families;
             let is_told = core::mem::replace(if entry.address.is_ipv4() { v4 } else { v6 }, true);
-            if !is_told && self.report(entry.id, entry.address, now) {
+            if !is_told && self.report(entry.id, entry.address, 1, now) {
                 self.hold(Some(number), now);
             }
         }

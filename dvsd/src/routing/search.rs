@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The search for one peer: every address reported for it is probed before anybody dials it.
 //!
-//! Timers: PINGs at 0, 200 and 400 ms; an address has failed half a second after the last one; after the first PONG the
-//! others get a grace of one round trip, at most 30 ms; without any node known the search ends after [`PATIENCE`].
+//! Timers: PINGs at 0, 200 and 400 ms; an address has failed half a second after the last one, unless two nodes confirm
+//! it, when the series is repeated once; after the first PONG the others get a grace of one round trip, at most 30 ms;
+//! without any node known the search ends after [`PATIENCE`].
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -16,10 +17,14 @@ pub(super) const MAX_ADDRESSES: usize = 8;
 const MAX_REPORTS: u8 = 16;
 /// Time between two PINGs to one address.
 pub(super) const PROBE_GAP: Duration = Duration::from_millis(200);
-/// PINGs to one address.
+/// PINGs in one series.
 const PROBES: u8 = 3;
-/// How long after the last PING an address has failed.
+/// Series for an address that two nodes confirm: at 20 % loss, one series misses a living peer in 5 % of all searches.
+const SERIES: u8 = 2;
+/// How long after the last PING of a series an address has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// So many reporters confirm an address.
+pub(super) const CONFIRMED: u8 = 2;
 /// Limits of the grace.
 const GRACE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(30));
 /// How long a search waits for the first node to answer at all.
@@ -55,11 +60,11 @@ impl Search {
         Self { started: now, lookup: Some(lookup), probes: Vec::new(), reports: 0, grace: None }
     }
 
-    /// Somebody says the peer is at `address`. True if that is news; it is probed at once. When all places are taken,
-    /// an address that has failed makes room.
-    pub(super) fn report(&mut self, address: SocketAddr, now: Instant) -> bool {
+    /// So many `reporters` say the peer is at `address`. True if that is news; it is probed at once. When all places
+    /// are taken, an address that has failed makes room.
+    pub(super) fn report(&mut self, address: SocketAddr, reporters: u8, now: Instant) -> bool {
         if let Some(known) = self.probes.iter_mut().find(|probe| probe.address == address) {
-            known.reporters = known.reporters.saturating_add(1);
+            known.reporters = known.reporters.saturating_add(reporters);
             return false;
         }
         let failed = self.probes.iter().position(|probe| probe.state == State::Failed);
@@ -71,7 +76,7 @@ impl Search {
             self.probes.remove(index);
         }
         self.reports += 1;
-        self.probes.push(Probe { address, reporters: 1, state: State::Trying { sent: 0, next: now } });
+        self.probes.push(Probe { address, reporters, state: State::Trying { sent: 0, next: now } });
         true
     }
 
@@ -83,12 +88,13 @@ impl Search {
             if *next > now {
                 continue;
             }
-            if *sent >= PROBES {
+            let series = if probe.reporters >= CONFIRMED { SERIES } else { 1 };
+            if *sent >= PROBES * series {
                 probe.state = State::Failed;
                 continue;
             }
             *sent += 1;
-            *next = now + if *sent < PROBES { random.jittered(PROBE_GAP) } else { PROBE_TIMEOUT };
+            *next = now + if *sent % PROBES == 0 { PROBE_TIMEOUT } else { random.jittered(PROBE_GAP) };
             due.push(probe.address);
         }
         due
@@ -161,8 +167,7 @@ mod tests {
     #[test]
     fn an_address_gets_three_pings_and_then_has_failed() {
         let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
-        assert!(search.report(address(1), at(0)));
-        assert!(!search.report(address(1), at(0)));
+        assert!(search.report(address(1), 1, at(0)));
         let pings: usize = (0..2_000).map(|millis| search.due(at(millis), &mut random).len()).sum();
         assert_eq!(pings, 3);
         assert!(!search.is_probing());
@@ -170,9 +175,18 @@ mod tests {
     }
 
     #[test]
+    fn an_address_confirmed_by_two_gets_a_second_series() {
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        assert!(search.report(address(1), 1, at(0)));
+        assert!(!search.report(address(1), 1, at(0)));
+        let pings: usize = (0..4_000).map(|millis| search.due(at(millis), &mut random).len()).sum();
+        assert_eq!((pings, search.is_probing()), (6, false));
+    }
+
+    #[test]
     fn a_single_address_is_found_without_waiting() {
         let mut search = Search::new(0, at(0));
-        search.report(address(1), at(0));
+        search.report(address(1), 1, at(0));
         search.due(at(0), &mut Random::seeded(1));
         search.answered(address(1), Duration::from_millis(1), at(1));
         assert_eq!(search.found(at(1)), Some(vec![(address(1), Duration::from_millis(1))]));
@@ -182,7 +196,7 @@ mod tests {
     fn other_addresses_get_a_short_grace_and_the_quickest_is_first() {
         let mut search = Search::new(0, at(0));
         for number in [1, 2, 3] {
-            search.report(address(number), at(0));
+            search.report(address(number), 1, at(0));
         }
         search.due(at(0), &mut Random::seeded(1));
         search.answered(address(2), Duration::from_millis(40), at(40));
@@ -195,8 +209,8 @@ mod tests {
     #[test]
     fn at_most_eight_addresses_are_probed_at_a_time() {
         let mut search = Search::new(0, at(0));
-        assert_eq!((0..100).filter(|number| search.report(address(*number), at(0))).count(), MAX_ADDRESSES);
+        assert_eq!((0..100).filter(|number| search.report(address(*number), 1, at(0))).count(), MAX_ADDRESSES);
         search.refused(address(0));
-        assert!(search.report(address(200), at(0)));
+        assert!(search.report(address(200), 1, at(0)));
     }
 }

@@ -4,7 +4,8 @@
 //! Who has answered a request of ours is in; traffic only nominates. A live node is never displaced by a newcomer.
 //!
 //! Timers: a node is good for [`GOOD`] after its last answer; one that failed is checked after each of [`BACKOFF`] and
-//! dropped at the third failure; a bucket is due for a refresh after [`GOOD`] without one.
+//! dropped at the third failure; a bucket is due for a refresh after [`GOOD`] if it is silent, after [`REFRESH`] if it
+//! has room.
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
@@ -23,6 +24,8 @@ pub(super) const BUCKETS: usize = 160;
 pub(super) const K: usize = 20;
 /// How long an answer makes a node good (BEP 5).
 pub(super) const GOOD: Duration = Duration::from_secs(15 * 60);
+/// How often a bucket is refreshed that has room but is not silent (the interval of the Kademlia paper).
+const REFRESH: Duration = Duration::from_secs(60 * 60);
 /// Time from a failure to the next check; after the last one the node is dropped.
 const BACKOFF: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(12)];
 /// A claim to have moved makes us check the old address, unless it answered this recently.
@@ -63,6 +66,7 @@ pub(super) enum Nomination {
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
     failures: u8,
+    since: Instant,
     check: Instant,
 }
 
@@ -131,7 +135,7 @@ impl Table {
         let (mut sound, mut doubtful) = (Vec::new(), Vec::new());
         for ring in self.rings(target) {
             let mut ring: Vec<&Row> = self.rows.get(ring).unwrap_or_default().iter().collect();
-            ring.sort_unstable_by_key(|row| row.id.distance(target));
+            ring.sort_by_cached_key(|row| row.id.distance(target));
             for row in ring {
                 let list = if self.has_failed(&row.id) { &mut doubtful } else { &mut sound };
                 list.extend(self.contact(row, keep));
@@ -200,7 +204,7 @@ impl Table {
     pub(super) fn doubt(&mut self, id: NodeId, now: Instant) {
         if self.row(&id).is_some() {
             let [soon, ..] = BACKOFF;
-            self.suspects.entry(id).or_insert(Suspect { failures: 0, check: now + soon });
+            self.suspects.entry(id).or_insert(Suspect { failures: 0, since: now, check: now + soon });
         }
     }
 
@@ -221,24 +225,20 @@ impl Table {
         self.suspects.values().map(|suspect| suspect.check).min()
     }
 
-    /// A check of `id` failed. True when that was the third, and the node is gone.
-    pub(super) fn failed(&mut self, id: NodeId, now: Instant) -> bool {
+    /// A check of `id` failed. True when that was the third, and the node is gone. It stays if nobody at all was heard
+    /// since it came into doubt (`last_heard`): that tells nothing about the node.
+    pub(super) fn failed(&mut self, id: NodeId, last_heard: Option<Instant>, now: Instant) -> bool {
         let Some(suspect) = self.suspects.get_mut(&id) else { return false };
-        suspect.failures += 1;
-        let Some(pause) = BACKOFF.get(usize::from(suspect.failures)) else {
+        let failures = suspect.failures + 1;
+        let [.., longest] = BACKOFF;
+        let pause = BACKOFF.get(usize::from(failures)).copied();
+        if pause.is_none() && last_heard.is_some_and(|heard| heard >= suspect.since) {
             self.remove(&id);
             return true;
-        };
-        suspect.check = now + *pause;
-        false
-    }
-
-    /// A check of `id` failed, but so did everything else: that tells nothing about the node.
-    pub(super) fn postpone(&mut self, id: NodeId, now: Instant) {
-        if let Some(suspect) = self.suspects.get_mut(&id) {
-            let [.., longest] = BACKOFF;
-            suspect.check = now + longest;
         }
+        suspect.failures = failures.min(BACKOFF.len() as u8 - 1);
+        suspect.check = now + pause.unwrap_or(longest);
+        false
     }
 
     /// Doubts up to `count` nodes whose last answer is the longest ago, if more than 15 minutes.
@@ -272,13 +272,15 @@ impl Table {
         self.refreshed.clear();
     }
 
-    /// An ID in a bucket that needs a refresh: not searched through for 15 minutes, and not full of live nodes.
+    /// An ID in a bucket that needs a refresh: silent and not searched through for 15 minutes, or with room and not
+    /// searched through for an hour.
     pub(super) fn due_refresh(&mut self, now: Instant, random: &mut Random) -> Option<NodeId> {
         self.grow_refreshed(now);
         let due = |(bucket, stamp): (usize, &Stamp)| {
             let rows = self.rows.get(self.bucket(bucket)).unwrap_or_default();
             let is_silent = !rows.iter().any(|row| row.seen.age(now) <= GOOD);
-            (stamp.age(now) > GOOD && (rows.len() < K || is_silent)).then_some(bucket)
+            let is_due = (is_silent && stamp.age(now) > GOOD) || (rows.len() < K && stamp.age(now) > REFRESH);
+            is_due.then_some(bucket)
         };
         let bucket = self.refreshed.iter().enumerate().find_map(due)?;
         Some(random_in(&self.own, bucket, random))
@@ -299,8 +301,11 @@ impl Table {
         (ranks / distances) as u64
     }
 
+    /// How many leading bits `id` shares with us. The first byte decides mostly, so the whole distance is not computed.
     fn bucket_of(&self, id: &NodeId) -> usize {
-        self.own.distance(id).shared_bits() as usize
+        let mut pairs = self.own.0.iter().zip(&id.0).enumerate();
+        let different = pairs.find(|(_, (own, theirs))| own != theirs);
+        different.map_or(BUCKETS, |(index, (own, theirs))| index * 8 + (own ^ theirs).leading_zeros() as usize)
     }
 
     fn bucket(&self, bucket: usize) -> Range<usize> {
@@ -405,7 +410,7 @@ impl Table {
         let bucket = self.bucket_of(&id);
         self.spares.push(bucket, id, address, proven);
         let rows = self.rows.get(self.bucket(bucket)).unwrap_or_default();
-        let oldest = rows.iter().max_by_key(|row| row.seen.age(now));
+        let oldest = rows.iter().rev().max_by_key(|row| row.seen.age(now));
         if let Some(silent) = oldest.filter(|row| row.seen.age(now) > GOOD).map(|row| row.id) {
             self.doubt(silent, now);
         }
@@ -420,7 +425,7 @@ impl Table {
     /// Buckets down to that of the closest neighbour can be refreshed; new ones are due at once.
     fn grow_refreshed(&mut self, now: Instant) {
         let depth = self.rows.last().map_or(0, |row| self.bucket_of(&row.id) + 1);
-        let long_ago = Stamp::before(now, 2 * GOOD);
+        let long_ago = Stamp::before(now, 2 * REFRESH);
         self.refreshed.resize(depth.min(BUCKETS), long_ago);
     }
 }

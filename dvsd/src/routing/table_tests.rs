@@ -24,7 +24,7 @@ fn verify(table: &mut Table, (id, address): (NodeId, SocketAddr), now: Instant) 
 
 fn fail(table: &mut Table, id: NodeId, now: Instant) -> bool {
     table.doubt(id, now);
-    (0..3).map(|_| table.failed(id, now)).any(|gone| gone)
+    (0..3).any(|_| table.failed(id, Some(now), now))
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn three_failures_with_growing_pauses_evict_and_an_answer_clears_them() {
     table.doubt(id, at(0));
     assert!(table.due_checks(at(1)).is_empty());
     assert_eq!(table.due_checks(at(2)).len(), 1);
-    assert!(!table.failed(id, at(3)));
+    assert!(!table.failed(id, None, at(3)));
     assert_eq!(table.next_check(), Some(at(7)));
     assert_eq!(table.good(at(3)), 0);
     verify(&mut table, (id, address), at(5));
@@ -151,6 +151,7 @@ fn a_network_of_a_million_fits_ten_kilobytes() {
     }
     let (bytes, _) = table.bytes();
     assert_eq!(table.len(), 330);
+    println!("330 nodes take {bytes} bytes");
     assert!(bytes <= 10 * 1024, "{bytes}");
 }
 
@@ -166,6 +167,30 @@ fn silent_buckets_are_refreshed_one_after_another() {
     assert_eq!(due, [0, 1, 2, 3]);
     assert_eq!(table.due_refresh(at(0) + GOOD, &mut random), None);
     assert!(table.due_refresh(at(8) + GOOD, &mut random).is_some());
+}
+
+#[test]
+fn buckets_with_room_are_refreshed_hourly_even_when_alive() {
+    let (mut table, mut random) = (Table::new(OWN), Random::seeded(1));
+    verify(&mut table, node(0, 1), at(0));
+    table.searched(&node(0, 1).0, at(0));
+    for minutes in 0..60 {
+        verify(&mut table, node(0, 1), at(minutes * 60));
+        assert_eq!(table.due_refresh(at(minutes * 60), &mut random), None);
+    }
+    assert!(table.due_refresh(at(3_608), &mut random).is_some());
+}
+
+#[test]
+fn nobody_is_dropped_while_nobody_at_all_is_heard() {
+    let mut table = Table::new(OWN);
+    verify(&mut table, node(0, 1), at(0));
+    table.doubt(node(0, 1).0, at(10));
+    for check in 1..50 {
+        assert!(!table.failed(node(0, 1).0, Some(at(9)), at(10 + check * 12)));
+    }
+    assert_eq!((table.len(), table.good(at(700))), (1, 0));
+    assert!(table.failed(node(0, 1).0, Some(at(11)), at(700)));
 }
 
 #[test]

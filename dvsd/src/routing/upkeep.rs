@@ -207,11 +207,9 @@ impl Routing {
         self.ask(address, Some(id), None, Purpose::Check { last: true }, now, random);
     }
 
-    /// A check got no answer. It counts against the node only if somebody else answered meanwhile.
-    pub(super) fn handle_failed_check(&mut self, id: NodeId, sent: Instant, now: Instant, random: &mut Random) {
-        if !self.upkeep.heard_since(sent) {
-            self.table.postpone(id, now);
-        } else if self.table.failed(id, now) {
+    /// A check got no answer.
+    pub(super) fn handle_failed_check(&mut self, id: NodeId, now: Instant, random: &mut Random) {
+        if self.table.failed(id, self.upkeep.last_heard, now) {
             self.nominate_spare(now, random);
         }
     }
