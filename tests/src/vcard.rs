@@ -104,6 +104,12 @@ impl VirtualCards {
     }
 }
 
+/// A new folder for cards, in memory where the system has one: a loudspeaker must not wait for a disk.
+pub fn folder() -> anyhow::Result<tempfile::TempDir> {
+    let memory = tempfile::Builder::new().prefix("vcard").tempdir_in("/dev/shm");
+    Ok(memory.or_else(|_| tempfile::tempdir())?)
+}
+
 fn monotonic_ns() -> anyhow::Result<i64> {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
     Ok(time.tv_sec() * 1_000_000_000 + time.tv_nsec())

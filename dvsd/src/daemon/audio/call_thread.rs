@@ -405,7 +405,7 @@ fn poll_for(fds: &mut [pollfd], count: usize, nanos: u64) {
 }
 
 /// Asks to run before ordinary threads and to be woken on time; both may be refused.
-fn become_real_time() -> bool {
+pub(super) fn become_real_time() -> bool {
     // SAFETY: plain system calls on the calling thread, with a valid parameter block.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong);
