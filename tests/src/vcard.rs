@@ -33,6 +33,8 @@ pub struct Card<'a> {
     pub quantum: u32,
     /// Error of the card's crystal in parts per million.
     pub ppm: i32,
+    /// The card freezes this many milliseconds after it was opened; 0 for never.
+    pub lifetime_ms: u32,
 }
 
 impl VirtualCards {
@@ -67,10 +69,11 @@ impl VirtualCards {
             writeln!(text, "pcm_type.vcard {{ lib \"{}\" }}", self.folder.join("vcard.so").display())?;
         }
         let common = format!(
-            "type vcard epoch \"{}\" quantum {} ppm {}",
+            "type vcard epoch \"{}\" quantum {} ppm {} lifetime {}",
             self.folder.join("epoch").display(),
             card.quantum.max(1),
-            card.ppm
+            card.ppm,
+            card.lifetime_ms
         );
         writeln!(text, "pcm.{} {{ type asym", card.name)?;
         writeln!(text, "  capture.pcm {{ {common} infile \"{}\" }}", self.microphone_file(card.name).display())?;
@@ -102,6 +105,12 @@ impl VirtualCards {
     fn loudspeaker_file(&self, card: &str) -> PathBuf {
         self.folder.join(format!("{card}.loudspeaker.raw"))
     }
+}
+
+/// A new folder for cards, in memory where the system has one: a loudspeaker must not wait for a disk.
+pub fn folder() -> anyhow::Result<tempfile::TempDir> {
+    let memory = tempfile::Builder::new().prefix("vcard").tempdir_in("/dev/shm");
+    Ok(memory.or_else(|_| tempfile::tempdir())?)
 }
 
 fn monotonic_ns() -> anyhow::Result<i64> {

@@ -9,10 +9,11 @@
  * loudspeaker is simply how far the output file is shifted against the input file, exact to a sample.
  *
  *   pcm_type.vcard { lib "/path/to/libasound_module_pcm_vcard.so" }
- *   pcm.NAME { type vcard  epoch "FILE"  infile "RAW"  outfile "RAW"  [quantum FRAMES]  [ppm N] }
+ *   pcm.NAME { type vcard  epoch "FILE"  infile "RAW"  outfile "RAW"  [quantum FRAMES]  [ppm N]  [lifetime MS] }
  *
  * Files are raw signed 16 bit, mono, 48 kHz; of a stereo playback stream the first channel is kept. `quantum` makes the
- * hardware pointer move in steps, `ppm` makes the card's crystal too fast or too slow.
+ * hardware pointer move in steps, `ppm` makes the card's crystal too fast or too slow. After `lifetime` since it was
+ * opened the card freezes, as hardware does that was pulled out under a driver that does not notice.
  */
 #define _GNU_SOURCE
 #include <alsa/asoundlib.h>
@@ -38,6 +39,7 @@ struct card {
     long long epoch;          /* ns */
     long quantum;             /* frames */
     double speed;             /* 1 plus the error of the crystal */
+    long long dies;           /* ns */
     int running;
     long long started;        /* ns */
     long long first_sample;   /* world sample at position 0 */
@@ -59,7 +61,10 @@ static long long position(const struct card *card)
 {
     if (!card->running)
         return 0;
-    long long frames = (long long)((double)(now() - card->started) * RATE * card->speed / NANOS);
+    long long time = now() < card->dies ? now() : card->dies;
+    if (time < card->started)
+        return 0;
+    long long frames = (long long)((double)(time - card->started) * RATE * card->speed / NANOS);
     return card->quantum > 1 ? frames - frames % card->quantum : frames;
 }
 
@@ -294,7 +299,7 @@ static int limit_parameters(snd_pcm_ioplug_t *io)
 SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 {
     const char *infile = NULL, *outfile = NULL, *epoch = NULL;
-    long quantum = 1, ppm = 0;
+    long quantum = 1, ppm = 0, lifetime = 0;
     snd_config_iterator_t place, next;
     (void)root;
     snd_config_for_each(place, next, conf) {
@@ -314,6 +319,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
             snd_config_get_integer(entry, &quantum);
         else if (!strcmp(name, "ppm"))
             snd_config_get_integer(entry, &ppm);
+        else if (!strcmp(name, "lifetime"))
+            snd_config_get_integer(entry, &lifetime);
         else {
             SNDERR("unknown field %s", name);
             return -EINVAL;
@@ -327,6 +334,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
     card->epoch = now();
     card->quantum = quantum;
     card->speed = 1 + ppm * 1e-6;
+    card->dies = lifetime > 0 ? now() + lifetime * 1000000LL : INT64_MAX;
     card->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     card->before_start = calloc(BEFORE_START, sizeof *card->before_start);
     if (epoch)

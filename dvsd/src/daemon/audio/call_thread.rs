@@ -31,6 +31,11 @@ const BURST: usize = 8;
 const LONGEST_SLEEP: u64 = 100_000_000;
 /// Wake-ups by the microphone without a frame, in a row, after which it counts as broken.
 const MOST_FALSE_ALARMS: u32 = 500;
+/// A microphone that gives nothing for this long stands still, in nanoseconds.
+const LONGEST_PAUSE: u64 = 500_000_000;
+/// A loudspeaker that ran dry so often, each time within two seconds of the last, stands still.
+const MOST_XRUNS: u32 = 16;
+const XRUN_MEMORY: u64 = 2_000_000_000;
 /// How far ahead of time a microphone may be, in samples (1 s): its buffer, when it starts.
 const MOST_AHEAD: u64 = SAMPLE_RATE as u64;
 /// Low among the real-time priorities: below the sound card's interrupt threads.
@@ -56,9 +61,10 @@ struct Microphone {
     ticks: u8,
     /// The next frame does not continue the one before.
     first: bool,
-    /// When the device was started, and how many samples it has given since.
+    /// When the device was started, how many samples it has given since, and when it gave the last.
     started_ns: u64,
     given: u64,
+    last_ns: u64,
     false_alarms: u32,
     expected_loss: u8,
     meter: Meter,
@@ -77,12 +83,16 @@ struct Loudspeaker {
     due_ns: u64,
     /// Whether anything was written since the device was installed.
     primed: bool,
+    /// Recent underruns, and when the last one was.
+    xruns: u32,
+    xrun_ns: u64,
 }
 
 impl Microphone {
     fn start_counting(&mut self) {
         self.first = true;
         self.started_ns = now_ns();
+        self.last_ns = self.started_ns;
         self.given = 0;
         self.false_alarms = 0;
     }
@@ -92,6 +102,20 @@ impl Microphone {
     fn is_insane(&self) -> bool {
         let passed = samples_in(now_ns().saturating_sub(self.started_ns));
         self.false_alarms > MOST_FALSE_ALARMS || self.given > passed + passed / 16 + MOST_AHEAD
+    }
+
+    fn stands_still(&self) -> bool {
+        now_ns().saturating_sub(self.last_ns) > LONGEST_PAUSE
+    }
+}
+
+impl Loudspeaker {
+    fn ran_dry_too_often(&mut self) -> bool {
+        let now = now_ns();
+        let recent = now.saturating_sub(self.xrun_ns) < XRUN_MEMORY;
+        self.xruns = if recent { self.xruns + 1 } else { 1 };
+        self.xrun_ns = now;
+        self.xruns > MOST_XRUNS
     }
 }
 
@@ -122,6 +146,7 @@ impl CallThread {
             first: true,
             started_ns: now_ns(),
             given: 0,
+            last_ns: now_ns(),
             false_alarms: 0,
             expected_loss: 0,
             meter: Meter::default(),
@@ -136,6 +161,8 @@ impl CallThread {
             meter: Meter::default(),
             due_ns: 0,
             primed: false,
+            xruns: 0,
+            xrun_ns: 0,
         };
         Ok(Self { microphone, loudspeaker, links, controls, meters })
     }
@@ -201,6 +228,7 @@ impl CallThread {
         self.loudspeaker.stand_in.get_or_insert(before);
         self.loudspeaker.margin = Margin::new(excess);
         self.loudspeaker.primed = false;
+        self.loudspeaker.xruns = 0;
         if let Err(error) = self.loudspeaker.device.start() {
             self.playback_failed(error);
         }
@@ -213,7 +241,7 @@ impl CallThread {
         }
         for _ in 0..BURST {
             let available = match self.microphone.device.available() {
-                Ok(available) if available < self.microphone.frame.len() => return,
+                Ok(available) if available < self.microphone.frame.len() => break,
                 Ok(available) => available,
                 Err(error) => return self.capture_failed(error),
             };
@@ -226,7 +254,11 @@ impl CallThread {
             if self.microphone.stand_in.is_some() {
                 self.meters.set_capture_epoch_us(monotonic_us(captured_ns));
             }
+            self.microphone.last_ns = now_ns();
             self.send(captured_ns);
+        }
+        if self.microphone.stands_still() {
+            self.capture_failed(DeviceError::Lost(libc::ETIMEDOUT));
         }
     }
 
@@ -371,6 +403,7 @@ impl CallThread {
                 self.meters.count_xrun();
                 self.loudspeaker.margin.ran_dry();
                 match self.loudspeaker.device.recover() {
+                    Ok(()) if self.loudspeaker.ran_dry_too_often() => libc::ETIMEDOUT,
                     Ok(()) => return,
                     Err(DeviceError::Lost(errno)) => errno,
                     Err(DeviceError::Xrun) => libc::EPIPE,
@@ -405,7 +438,7 @@ fn poll_for(fds: &mut [pollfd], count: usize, nanos: u64) {
 }
 
 /// Asks to run before ordinary threads and to be woken on time; both may be refused.
-fn become_real_time() -> bool {
+pub(super) fn become_real_time() -> bool {
     // SAFETY: plain system calls on the calling thread, with a valid parameter block.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong);

@@ -68,52 +68,45 @@ impl Position {
     }
 }
 
-/// How much must be left in the card's queue when the next sound is fetched: little, but enough for this machine.
+/// How much must be left in the card's queue when the next sound is fetched: little, but more than this machine has
+/// lately been late.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Margin {
-    least: u64,
-    samples: u64,
-    calm: u64,
+    least: f64,
+    /// The worst lateness, in samples, fading with time.
+    worst: f64,
 }
 
 impl Margin {
     /// Enough for a real-time thread on an idle machine: 4 ms.
-    const LEAST: u64 = 192;
+    const LEAST: f64 = 192.0;
     /// Never more than this: 60 ms.
-    const MOST: u64 = 2_880;
-    /// After this many samples without trouble (20 s) half a millisecond is given back.
-    const CALM: u64 = 960_000;
-    const STEP: u64 = 24;
+    const MOST: f64 = 2_880.0;
+    /// Kept on top of the worst lateness: 2 ms.
+    const SPARE: f64 = 96.0;
+    /// Lateness fades to a third in this many samples: 10 s.
+    const MEMORY: f64 = 480_000.0;
 
     /// A margin for a card whose period is `excess` samples longer than asked for.
     pub(super) fn new(excess: usize) -> Self {
-        let least = (Self::LEAST + excess as u64).min(Self::MOST);
-        Self { least, samples: least, calm: 0 }
+        Self { least: (Self::LEAST + excess as f64).min(Self::MOST), worst: 0.0 }
     }
 
     /// The margin in force, in samples.
     pub(super) fn samples(&self) -> u64 {
-        self.samples
+        (self.worst + Self::SPARE).clamp(self.least, Self::MOST) as u64
     }
 
-    /// The card ran dry.
+    /// The card ran dry: how late we were is not known, only that the margin did not do.
     pub(super) fn ran_dry(&mut self) {
-        self.samples = (self.samples + self.samples / 2).min(Self::MOST);
-        self.calm = 0;
+        self.worst = self.samples() as f64;
     }
 
     /// Sound was fetched with `queued` samples left, and `fetched` more are there now.
     pub(super) fn fetched(&mut self, queued: u64, fetched: usize) {
-        if queued < self.samples / 4 {
-            self.samples = (self.samples + Self::STEP).min(Self::MOST);
-            self.calm = 0;
-            return;
-        }
-        self.calm += fetched as u64;
-        if self.calm >= Self::CALM {
-            self.samples = self.samples.saturating_sub(Self::STEP).max(self.least);
-            self.calm = 0;
-        }
+        let late = self.samples().saturating_sub(queued) as f64;
+        let faded = self.worst * (1.0 - (fetched as f64 / Self::MEMORY).min(1.0));
+        self.worst = faded.max(late);
     }
 }
 
@@ -167,22 +160,29 @@ mod tests {
         let mut margin = Margin::new(0);
         let least = margin.samples();
         margin.ran_dry();
-        assert!(margin.samples() > least);
+        assert_eq!(margin.samples(), least + 96);
         for _ in 0..100 {
             margin.ran_dry();
         }
-        assert_eq!(margin.samples(), Margin::MOST);
-        for _ in 0..200_000 {
+        assert_eq!(margin.samples(), 2_880);
+        for _ in 0..2_000 {
             margin.fetched(margin.samples(), 960);
         }
         assert_eq!(margin.samples(), least);
-        margin.fetched(0, 960);
-        assert!(margin.samples() > least);
+    }
+
+    #[test]
+    fn the_margin_is_wider_than_the_worst_lateness_of_late() {
+        let mut margin = Margin::new(0);
+        margin.fetched(10, 960);
+        assert_eq!(margin.samples(), 192 - 10 + 96);
+        margin.fetched(margin.samples(), 960);
+        assert!(margin.samples() > 270, "it fades slowly");
     }
 
     #[test]
     fn a_long_period_forces_a_wide_margin() {
         assert_eq!(Margin::new(544).samples(), Margin::new(0).samples() + 544);
-        assert_eq!(Margin::new(1_000_000).samples(), Margin::MOST);
+        assert_eq!(Margin::new(1_000_000).samples(), 2_880);
     }
 }

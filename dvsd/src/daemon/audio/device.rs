@@ -169,6 +169,7 @@ impl Direction {
             libc::EACCES | libc::EPERM => {
                 format!("no permission to use {what} device '{name}'; add the daemon's user to the group audio")
             }
+            libc::ETIMEDOUT => format!("{what} device '{name}' stands still; it is tried again"),
             libc::EINVAL => {
                 format!("{what} device '{name}' cannot do 16 bit at 48000 Hz; try it as 'plug:{name}' or 'default'")
             }

@@ -145,7 +145,7 @@ mod tests {
             writer.append(&[7; 960]);
         }
         let recorded = read(&path).unwrap().len();
-        assert!(recorded >= 2 * 48_000 && recorded <= 150 * 960, "{recorded}");
+        assert!((2 * 48_000..=150 * 960).contains(&recorded), "{recorded}");
     }
 
     #[test]
