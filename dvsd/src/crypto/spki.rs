@@ -50,6 +50,15 @@ const TEMPLATES: &[Template] = &[
     },
 ];
 
+impl core::fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::P256 => "EC P-256",
+            Self::Ed25519 => "Ed25519",
+        })
+    }
+}
+
 impl KeyKind {
     /// The kind with algorithm byte `byte`.
     pub fn from_wire(byte: u8) -> Result<Self, BadKey> {

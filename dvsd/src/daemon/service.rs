@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The node with its world: feeds it what the event loop brings, and does what it asks for.
 
+use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use dvs_proto::message;
 use dvsd::call::CallNumber;
-use dvsd::id::Invite;
+use dvsd::id::{ID_LEN, Invite, NodeId};
 use dvsd::node::{self, CallConfig, Event, Input, Node, Output, PeopleConfig};
 use dvsd::path::Path;
 use dvsd::random::Random;
+use dvsd::routing::RoutingConfig;
 use dvsd::time::Instant;
 use dvsd::wire::RECEIVE_BUFFER;
 
@@ -73,7 +75,7 @@ impl Service {
         for name in config.network.bootstrap_nodes().or_exit(exit::CONFIG)? {
             resolver.resolve(Purpose::Bootstrap, name);
         }
-        let node = Node::new(identity, node_config(config, loaded.contacts), clock::now(), random);
+        let node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
         let world = World { udp, server, store, talks, resolver };
         let desk = Desk::new(loaded.history);
         let mut service =
@@ -258,7 +260,7 @@ impl World {
     }
 }
 
-fn node_config(config: &Config, contacts: Vec<node::Contact>) -> node::Config {
+fn node_config(config: &Config, local: SocketAddr, contacts: Vec<node::Contact>) -> node::Config {
     let unknown_callers = match config.calls.unknown_callers {
         UnknownCallers::Ring => dvsd::people::UnknownCallers::Ring,
         UnknownCallers::Silent => dvsd::people::UnknownCallers::Silent,
@@ -267,7 +269,19 @@ fn node_config(config: &Config, contacts: Vec<node::Contact>) -> node::Config {
     node::Config {
         call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), ..CallConfig::default() },
         people: PeopleConfig { unknown_callers, auto_answer: config.calls.auto_answer },
+        routing: routing_config(local),
         contacts,
+    }
+}
+
+/// What a socket bound to `local` can reach.
+fn routing_config(local: SocketAddr) -> RoutingConfig {
+    let ip = local.ip();
+    RoutingConfig {
+        loopback_only: ip.is_loopback(),
+        ipv4: ip.is_ipv4() || ip.is_unspecified(),
+        ipv6: ip.is_ipv6(),
+        ..RoutingConfig::new(NodeId([0; ID_LEN]))
     }
 }
 

@@ -134,7 +134,9 @@ impl AsRawFd for SharedEventFd {
 impl Captured {
     fn new() -> anyhow::Result<Self> {
         let fd = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        Ok(Self(AsyncFd::with_interest(SharedEventFd(Arc::new(fd)), Interest::READABLE)?))
+        let shared = SharedEventFd(Arc::new(fd));
+        // SAFETY: `shared` owns the descriptor, never gives it away, and is dropped only after its deregistration.
+        Ok(Self(unsafe { AsyncFd::register_with_interest(shared, Interest::READABLE) }?))
     }
 
     /// Waits for frames.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 use anyhow::Context;
 use dvsd::path::unmapped;
@@ -15,7 +15,7 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UdpSocket;
 
 /// How many peers' local addresses are remembered; beyond it all are forgotten and learnt anew.
 const MAX_SOURCES: usize = 1024;
@@ -25,7 +25,7 @@ const RECEIVE_BUFFER: usize = 256 * 1024;
 /// The socket, and which local address each peer speaks to.
 #[derive(Debug)]
 pub(crate) struct Udp {
-    fd: AsyncFd<OwnedFd>,
+    socket: UdpSocket,
     local: SocketAddr,
     sources: HashMap<SocketAddr, IpAddr>,
 }
@@ -44,8 +44,7 @@ impl Udp {
         };
         let socket = socket.map_err(|error| explain(error, listen.unwrap_or(any)))?;
         let local = socket.local_addr()?.as_socket().context("the socket has no address")?;
-        let fd = AsyncFd::with_interest(OwnedFd::from(socket), Interest::READABLE)?;
-        Ok(Self { fd, local, sources: HashMap::new() })
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, local, sources: HashMap::new() })
     }
 
     /// The address the socket is bound to.
@@ -55,14 +54,13 @@ impl Udp {
 
     /// Waits until a datagram is there; then [`Self::receive`] must be called until it says `None`.
     pub(crate) async fn readable(&self) -> std::io::Result<()> {
-        // Readiness is cleared by `receive` when the kernel has nothing more.
-        self.fd.readable().await.map(|mut guard| guard.retain_ready())
+        self.socket.readable().await
     }
 
     /// Takes one datagram out of the kernel: how long it is and where from. `None` when there is none.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         loop {
-            match self.fd.try_io(Interest::READABLE, |fd| receive(fd, buffer)) {
+            match self.socket.try_io(Interest::READABLE, || receive(self.socket.as_raw_fd(), buffer)) {
                 Ok((length, from, to)) => {
                     self.remember(from, to);
                     return Some((length, from));
@@ -84,7 +82,7 @@ impl Udp {
     fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> nix::Result<()> {
         let address = self.kernel_address(to);
         let data = [IoSlice::new(datagram)];
-        let fd = self.fd.get_ref().as_raw_fd();
+        let fd = self.socket.as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT;
         match self.sources.get(&to).copied() {
             Some(IpAddr::V4(source)) if self.local.is_ipv4() => {
@@ -146,11 +144,11 @@ fn ask_for_destination(socket: &Socket, address: SocketAddr) -> std::io::Result<
 
 type Received = (usize, SocketAddr, Option<IpAddr>);
 
-fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> std::io::Result<Received> {
+fn receive(fd: RawFd, buffer: &mut [u8]) -> std::io::Result<Received> {
     let mut control = nix::cmsg_space!(libc::in6_pktinfo);
     let mut data = [IoSliceMut::new(buffer)];
     let message =
-        recvmsg::<SockaddrStorage>(fd.as_raw_fd(), &mut data, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
+        recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
     let from = message.address.as_ref().and_then(socket_address).ok_or(ErrorKind::InvalidData)?;
     let to = message.cmsgs()?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(IpAddr::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()))),

@@ -43,6 +43,8 @@ pub struct Config {
     pub call: CallConfig,
     /// What to do with callers.
     pub people: PeopleConfig,
+    /// What the socket can reach.
+    pub routing: RoutingConfig,
     /// Contacts as the store remembers them.
     pub contacts: Vec<Contact>,
 }
@@ -170,7 +172,7 @@ impl Node {
         let mut calls = Calls::new(config.call);
         calls.add_local(MAIN, id);
         Self {
-            routing: Routing::new(RoutingConfig::new(id), now, &mut random),
+            routing: Routing::new(RoutingConfig { node_id: id, ..config.routing }, now, &mut random),
             calls,
             identity,
             sessions,
@@ -276,6 +278,11 @@ impl Node {
     /// All calls that have not ended.
     pub fn calls(&self) -> impl Iterator<Item = CallView> + '_ {
         self.calls.calls()
+    }
+
+    /// The call that rings here.
+    pub fn ringing(&self) -> Option<CallNumber> {
+        self.calls.calls().find(|call| call.state == State::Alerting).map(|call| call.number)
     }
 
     /// One call.

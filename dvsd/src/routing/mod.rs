@@ -128,8 +128,8 @@ pub struct Status {
     pub good: usize,
     /// Nodes that wait for room in the table.
     pub waiting: usize,
-    /// Buckets that are not empty.
-    pub buckets: usize,
+    /// Buckets that are not empty: bits shared with the own ID, and nodes.
+    pub buckets: Vec<(u8, u8)>,
     /// Memory of the table, in bytes, without the nodes that wait.
     pub table_bytes: usize,
     /// Memory of the nodes that wait, in bytes.

@@ -107,11 +107,17 @@ impl Table {
         self.rows.iter().filter(|row| self.is_good(row, now)).count()
     }
 
-    /// How many buckets have a node.
-    pub(super) fn buckets(&self) -> usize {
-        let mut buckets: Vec<usize> = self.rows.iter().map(|row| self.bucket_of(&row.id)).collect();
-        buckets.dedup();
-        buckets.len()
+    /// The buckets that have a node, and how many each: by number of leading bits shared with the own ID.
+    pub(super) fn buckets(&self) -> Vec<(u8, u8)> {
+        let mut buckets: Vec<(u8, u8)> = Vec::new();
+        for row in &self.rows {
+            let bucket = self.bucket_of(&row.id) as u8;
+            match buckets.last_mut() {
+                Some((last, nodes)) if *last == bucket => *nodes = nodes.saturating_add(1),
+                _ => buckets.push((bucket, 1)),
+            }
+        }
+        buckets
     }
 
     pub(super) fn find(&self, id: &NodeId) -> Option<Contact> {

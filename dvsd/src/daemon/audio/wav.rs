@@ -140,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wav");
         let mut writer = WavWriter::create(&path).unwrap();
-        assert_eq!(read(&path).unwrap(), []);
+        assert_eq!(read(&path).unwrap(), Vec::<i16>::new());
         for _ in 0..150 {
             writer.append(&[7; 960]);
         }

@@ -32,7 +32,7 @@ pub(crate) fn network(node: &Node, listen: std::net::SocketAddr, now: Now) -> Ne
         nodes: narrow(status.nodes),
         good: narrow(status.good),
         online: status.online,
-        buckets: node.buckets(),
+        buckets: status.buckets,
         lookups: narrow(status.found + status.not_found),
         lookups_found: narrow(status.found),
         lookup_ms: median(status.recent).map(millis),
