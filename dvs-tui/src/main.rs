@@ -1,3 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Placeholder.
-fn main() {}
+//! The DVS terminal client.
+
+mod ui;
+
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    ui::run(ui::Options::default())
+}

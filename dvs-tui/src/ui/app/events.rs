@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the daemon tells, and what that changes.
+
+use std::time::Duration;
+
+use dvs_proto::message::{
+    CallInfo, CallState, ClientInfo, Contact, EndReason, Event, Levels, PastCall, Request, Snapshot, ToClient,
+};
+
+use super::requests::Purpose;
+use super::{App, Link, TRAIL};
+use crate::ui::calls::{Finished, Ongoing, talking, who, why};
+use crate::ui::sanitise::Clean;
+use crate::ui::time::timer;
+
+/// Past calls kept.
+const HISTORY: usize = 200;
+
+impl App {
+    /// A message of the daemon.
+    pub(super) fn message(&mut self, message: ToClient) {
+        match message {
+            ToClient::Reply { id, outcome } => self.answered(id, outcome),
+            ToClient::Event(event) => self.event(event.cleaned()),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Call(info) => self.call_changed(info),
+            Event::Network(network) => self.daemon.network = network,
+            Event::Audio(audio) => self.daemon.audio = audio,
+            Event::Contact(contact) => self.contact_changed(contact),
+            Event::ContactRemoved { id } => self.contact_removed(&id),
+            Event::History(call) => self.past_call(call),
+            Event::ClientAttached(client) => self.client_attached(client),
+            Event::ClientGone(client) => self.client_gone(&client),
+            Event::Acted { client, action, call } => self.acted(&client, &action, call),
+            Event::Activity { at, text } => self.record_at(at, text),
+            Event::Levels(levels) => self.levels_came(levels),
+            Event::Stats(stats) => {
+                if let Some(rtt) = stats.rtt_us {
+                    self.trail.push_back(rtt);
+                    let surplus = self.trail.len().saturating_sub(TRAIL);
+                    self.trail.drain(..surplus);
+                }
+                self.stats = Some(*stats);
+            }
+        }
+    }
+
+    /// A call appeared, changed or ended.
+    pub(super) fn call_changed(&mut self, info: CallInfo) {
+        let current = self.calls.current().map(|call| call.info.call);
+        let before = self.calls.store(info.clone(), self.now.unix);
+        if info.state == CallState::Ended {
+            if before.is_some() {
+                self.call_ended(info);
+            }
+        } else {
+            self.note_answer(before.as_ref(), &info);
+            if talking(info.state) || before.is_none() {
+                self.calls.finished = None;
+            }
+        }
+        if self.calls.current().map(|call| call.info.call) != current {
+            self.stats = None;
+            self.levels = None;
+            self.trail.clear();
+        }
+    }
+
+    fn call_ended(&mut self, info: CallInfo) {
+        let name = who(&info, self.theme());
+        let reason = info.ended.unwrap_or(EndReason::HungUp);
+        let talked = info.answered.map(|answered| self.now.unix.saturating_sub(answered));
+        let after = talked.map(|seconds| format!(" after {}", timer(seconds))).unwrap_or_default();
+        let why = why(reason, info.direction, &name);
+        let about = if why.contains(&name) { String::new() } else { format!("{name}: ") };
+        self.record(format!("{about}{why}{after}"));
+        let stats = self.stats.clone().filter(|stats| stats.call == info.call);
+        if talked.is_some() {
+            self.ask(Purpose::LastStats { call: info.call }, Request::Stats { call: Some(info.call) });
+        }
+        self.calls.finished = Some(Finished { info, talked, stats });
+    }
+
+    /// Says so when the call was answered, and by whom if it was not here.
+    fn note_answer(&mut self, before: Option<&Ongoing>, info: &CallInfo) {
+        let rang = before.is_some_and(|known| known.info.state == CallState::Alerting);
+        if !rang || !talking(info.state) || self.calls.answered_here(info.call) {
+            return;
+        }
+        let by = info.answered_by.as_deref().unwrap_or("another client");
+        let line = format!("{}: answered by {by}", who(info, self.theme()));
+        self.record(line.clone());
+        self.say(line, false);
+    }
+
+    /// A contact appeared or changed.
+    pub(super) fn contact_changed(&mut self, contact: Contact) {
+        let contacts = &mut self.daemon.contacts;
+        contacts.retain(|known| known.id != contact.id);
+        let name = (!contact.name.is_empty()).then(|| contact.name.clone());
+        for past in self.daemon.history.iter_mut().filter(|past| past.peer == contact.id) {
+            past.name.clone_from(&name);
+        }
+        contacts.push(contact);
+        sort_by_name(contacts);
+    }
+
+    fn contact_removed(&mut self, id: &str) {
+        self.daemon.contacts.retain(|known| known.id != id);
+        for past in self.daemon.history.iter_mut().filter(|past| past.peer == id) {
+            past.name = None;
+        }
+    }
+
+    fn past_call(&mut self, call: PastCall) {
+        self.daemon.history.insert(0, call);
+        self.daemon.history.truncate(HISTORY);
+    }
+
+    fn client_attached(&mut self, client: ClientInfo) {
+        if client.client != self.daemon.you {
+            self.record(format!("{} attached", client.name));
+        }
+        self.daemon.clients.retain(|known| known.client != client.client);
+        self.daemon.clients.push(client);
+    }
+
+    fn client_gone(&mut self, client: &ClientInfo) {
+        self.daemon.clients.retain(|known| known.client != client.client);
+        self.record(format!("{} left", client.name));
+    }
+
+    /// Somebody did something at another client.
+    fn acted(&mut self, client: &ClientInfo, action: &str, call: Option<u32>) {
+        if client.client == self.daemon.you {
+            return;
+        }
+        let about = call.and_then(|call| self.calls.get(call)).map(|call| who(&call.info, self.theme()));
+        let about = about.map(|name| format!(" ({name})")).unwrap_or_default();
+        self.record(format!("{}: {action}{about}", client.name));
+    }
+
+    /// Levels that were underway when they were switched off are of no interest.
+    fn levels_came(&mut self, levels: Levels) {
+        if self.levels_wanted {
+            self.levels = Some(levels);
+        }
+    }
+
+    /// The connection stands again.
+    pub(super) fn linked(&mut self, snapshot: Snapshot) {
+        self.link = Link::Up;
+        self.notice = None;
+        self.record("connected to the daemon");
+        self.take_snapshot(snapshot);
+        self.resolve();
+    }
+
+    /// The connection is gone, or still cannot be made.
+    pub(super) fn unlinked(&mut self, why: String, retry: Duration) {
+        if self.link == Link::Up {
+            self.record(format!("lost the daemon: {why}"));
+        }
+        self.link = Link::Down { why, retry: self.now.mono + retry };
+        self.forget_requests();
+        if self.leaving.is_some() {
+            self.quit(None);
+        }
+    }
+
+    /// Replaces all that is known. Calls the daemon no longer knows went down with it.
+    pub(super) fn take_snapshot(&mut self, mut snapshot: Snapshot) {
+        snapshot.clean();
+        sort_by_name(&mut snapshot.contacts);
+        let before = self.calls.drain();
+        for info in std::mem::take(&mut snapshot.calls) {
+            self.calls.store(info, self.now.unix);
+        }
+        self.daemon = snapshot;
+        let gone = |known: &Ongoing| self.calls.get(known.info.call).is_none();
+        let lost: Vec<Ongoing> = before.into_iter().filter(gone).collect();
+        for lost in lost {
+            let info = CallInfo { state: CallState::Ended, ended: Some(EndReason::GoingAway), ..lost.info };
+            self.call_ended(info);
+        }
+    }
+}
+
+fn sort_by_name(contacts: &mut [Contact]) {
+    contacts.sort_by_cached_key(|contact| (contact.name.is_empty(), contact.name.to_lowercase(), contact.id.clone()));
+}

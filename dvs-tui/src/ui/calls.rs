@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The calls as a client knows them, and every state of theirs in words.
+
+use std::collections::BTreeSet;
+
+use dvs_proto::message::{CallInfo, CallState, CallStats, Direction, EndReason, PastCall};
+
+use super::text::short_id;
+use super::theme::Theme;
+
+/// A call that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ongoing {
+    /// As the daemon told it.
+    pub(crate) info: CallInfo,
+    /// Seconds since 1970 when its present state began, as far as known.
+    pub(crate) since: u64,
+}
+
+/// The call that ended last, kept in sight with its figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// As the daemon told it last.
+    pub(crate) info: CallInfo,
+    /// Seconds it was talked; `None` when never answered.
+    pub(crate) talked: Option<u64>,
+    /// Its last figures.
+    pub(crate) stats: Option<CallStats>,
+}
+
+/// All calls in sight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calls {
+    ongoing: Vec<Ongoing>,
+    /// Ringing calls whose pop-up was put aside.
+    aside: BTreeSet<u32>,
+    /// Calls that were answered at this very client.
+    answered_here: BTreeSet<u32>,
+    /// The call that ended last, until it is put away.
+    pub(crate) finished: Option<Finished>,
+}
+
+impl Calls {
+    /// All calls that have not ended.
+    pub(crate) fn ongoing(&self) -> &[Ongoing] {
+        &self.ongoing
+    }
+
+    /// The call the keys act on: the one talked in, else the one being made, else the one on hold.
+    pub(crate) fn current(&self) -> Option<&Ongoing> {
+        self.ongoing.iter().min_by_key(|call| rank(call.info.state))
+    }
+
+    /// The call that rings here and whose pop-up was not put aside.
+    pub(crate) fn alerting(&self) -> Option<&Ongoing> {
+        self.ongoing.iter().find(|call| call.info.state == CallState::Alerting && !self.is_aside(call.info.call))
+    }
+
+    /// The first call that rings here and whose pop-up was put aside.
+    pub(crate) fn ringing_aside(&self) -> Option<&Ongoing> {
+        self.ongoing.iter().find(|call| call.info.state == CallState::Alerting && self.is_aside(call.info.call))
+    }
+
+    /// The call with this number.
+    pub(crate) fn get(&self, call: u32) -> Option<&Ongoing> {
+        self.ongoing.iter().find(|ongoing| ongoing.info.call == call)
+    }
+
+    /// Whether quitting would leave a call of ours running: one that does more than ring here.
+    pub(crate) fn to_leave(&self) -> Option<&Ongoing> {
+        self.current().filter(|call| call.info.state != CallState::Alerting)
+    }
+
+    /// Takes over what the daemon said of a call, and hands back what was known before.
+    pub(crate) fn store(&mut self, info: CallInfo, unix: u64) -> Option<Ongoing> {
+        let at = self.ongoing.iter().position(|ongoing| ongoing.info.call == info.call);
+        let before = at.map(|at| self.ongoing.swap_remove(at));
+        let over = info.state == CallState::Ended;
+        if over {
+            self.aside.remove(&info.call);
+            self.answered_here.remove(&info.call);
+        } else {
+            let since = match &before {
+                Some(known) if known.info.state == info.state => known.since,
+                Some(_) => unix,
+                None => info.answered.unwrap_or(info.started).min(unix),
+            };
+            self.ongoing.push(Ongoing { info, since });
+            self.ongoing.sort_by_key(|ongoing| ongoing.info.call);
+        }
+        before
+    }
+
+    /// Forgets everything but the finished call, and hands back what was known.
+    pub(crate) fn drain(&mut self) -> Vec<Ongoing> {
+        std::mem::take(&mut self.ongoing)
+    }
+
+    /// Puts a ringing call's pop-up aside.
+    pub(crate) fn put_aside(&mut self, call: u32) {
+        self.aside.insert(call);
+    }
+
+    fn is_aside(&self, call: u32) -> bool {
+        self.aside.contains(&call)
+    }
+
+    /// Notes that this client answers the call, or did not after all.
+    pub(crate) fn mark_answered_here(&mut self, call: u32, here: bool) {
+        if here {
+            self.answered_here.insert(call);
+        } else {
+            self.answered_here.remove(&call);
+        }
+    }
+
+    /// Whether this client answered the call.
+    pub(crate) fn answered_here(&self, call: u32) -> bool {
+        self.answered_here.contains(&call)
+    }
+}
+
+/// How near to the user a call is; lower is nearer.
+fn rank(state: CallState) -> u8 {
+    match state {
+        CallState::Active | CallState::Reconnecting => 0,
+        CallState::Lookup
+        | CallState::Connecting
+        | CallState::Calling
+        | CallState::Ringing
+        | CallState::Busy
+        | CallState::Waiting => 1,
+        CallState::Held => 2,
+        CallState::Alerting => 3,
+        CallState::Ending | CallState::Ended => 4,
+    }
+}
+
+/// Whether sound may flow, or will again without a new answer.
+pub(crate) fn talking(state: CallState) -> bool {
+    matches!(state, CallState::Active | CallState::Held | CallState::Reconnecting)
+}
+
+/// Whether a session with the peer stands, so that everything said goes encrypted.
+pub(crate) fn encrypted(state: CallState) -> bool {
+    !matches!(state, CallState::Lookup | CallState::Connecting | CallState::Ended)
+}
+
+/// The contact's name, or the short form of the ID.
+pub(crate) fn who(info: &CallInfo, theme: Theme) -> String {
+    named(info.name.as_deref(), &info.peer, theme)
+}
+
+/// `name`, or the short form of `id` if there is none.
+pub(crate) fn named(name: Option<&str>, id: &str, theme: Theme) -> String {
+    name.filter(|name| !name.trim().is_empty()).map_or_else(|| short_id(id, theme), str::to_owned)
+}
+
+/// What goes on in a call, in one line.
+pub(crate) fn progress(info: &CallInfo, name: &str) -> String {
+    match info.state {
+        CallState::Lookup => format!("looking up {name} in the overlay"),
+        CallState::Connecting => match info.lookup_ms {
+            Some(ms) => format!("found in {ms} ms, connecting to {name}"),
+            None => format!("connecting to {name}"),
+        },
+        CallState::Calling => format!("connected, calling {name}"),
+        CallState::Ringing => format!("ringing at {name}"),
+        CallState::Alerting => format!("{name} is calling"),
+        CallState::Busy => format!("{name} is in another call"),
+        CallState::Waiting => format!("waiting in {name}'s queue"),
+        CallState::Active => format!("talking with {name}"),
+        CallState::Held => format!("{name} is on hold, neither side is heard"),
+        CallState::Reconnecting => format!("nothing heard from {name}, reconnecting"),
+        CallState::Ending => "hanging up".to_owned(),
+        CallState::Ended => "over".to_owned(),
+    }
+}
+
+/// Heading of the call panel.
+pub(crate) fn heading(state: CallState) -> &'static str {
+    match state {
+        CallState::Lookup | CallState::Connecting | CallState::Calling | CallState::Ringing => "Calling",
+        CallState::Alerting => "Incoming call",
+        CallState::Busy => "Busy",
+        CallState::Waiting => "Waiting",
+        CallState::Active => "In call",
+        CallState::Held => "On hold",
+        CallState::Reconnecting => "Reconnecting",
+        CallState::Ending => "Hanging up",
+        CallState::Ended => "Call ended",
+    }
+}
+
+/// Why a call ended, in one line.
+pub(crate) fn why(reason: EndReason, direction: Direction, name: &str) -> String {
+    match (reason, direction) {
+        (EndReason::HungUp, _) => "you hung up".to_owned(),
+        (EndReason::PeerHungUp, _) => format!("{name} hung up"),
+        (EndReason::Declined, Direction::Outgoing) => format!("{name} declined"),
+        (EndReason::Declined, Direction::Incoming) => "declined here".to_owned(),
+        (EndReason::Busy, Direction::Outgoing) => format!("{name} is in another call"),
+        (EndReason::Busy, Direction::Incoming) => "missed, the line was busy".to_owned(),
+        (EndReason::NoAnswer, Direction::Outgoing) => "no answer".to_owned(),
+        (EndReason::NoAnswer, Direction::Incoming) => "missed".to_owned(),
+        (EndReason::NotFound, _) => "not found in the overlay: offline, or the ID is not in use".to_owned(),
+        (EndReason::Unreachable, _) => "found, but no connection came about: firewall or NAT".to_owned(),
+        (EndReason::PeerLost, _) => "connection lost, nothing heard any more".to_owned(),
+        (EndReason::KeyChanged, _) => "refused: another key than the known one showed up".to_owned(),
+        (EndReason::Protocol, _) => format!("{name}'s software broke the protocol"),
+        (EndReason::GoingAway, _) => "a daemon shut down".to_owned(),
+        (EndReason::Media, _) => "sound could not be carried".to_owned(),
+        (EndReason::Offline, _) => "we are offline: no other node answers".to_owned(),
+    }
+}
+
+/// Whether a past call is one that the user missed.
+pub(crate) fn missed(call: &PastCall) -> bool {
+    call.direction == Direction::Incoming
+        && call.talked.is_none()
+        && !matches!(call.ended, EndReason::Declined | EndReason::HungUp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::example::call;
+
+    fn state(number: u32, state: CallState) -> CallInfo {
+        CallInfo { call: number, state, ..call(Direction::Incoming) }
+    }
+
+    #[test]
+    fn the_call_talked_in_is_the_current_one() {
+        let mut calls = Calls::default();
+        calls.store(state(1, CallState::Held), 10);
+        calls.store(state(3, CallState::Alerting), 10);
+        assert_eq!(calls.current().map(|c| c.info.call), Some(1));
+        calls.store(state(2, CallState::Active), 10);
+        assert_eq!(calls.current().map(|c| c.info.call), Some(2));
+        assert_eq!(calls.alerting().map(|c| c.info.call), Some(3));
+    }
+
+    #[test]
+    fn a_states_clock_starts_when_the_state_does() {
+        let mut calls = Calls::default();
+        let started = state(1, CallState::Calling).started;
+        calls.store(state(1, CallState::Calling), started + 4);
+        assert_eq!(calls.get(1).map(|c| c.since), Some(started));
+        calls.store(state(1, CallState::Ringing), started + 5);
+        calls.store(state(1, CallState::Ringing), started + 9);
+        assert_eq!(calls.get(1).map(|c| c.since), Some(started + 5));
+    }
+
+    #[test]
+    fn a_call_that_only_rings_here_does_not_keep_anyone_from_quitting() {
+        let mut calls = Calls::default();
+        calls.store(state(1, CallState::Alerting), 0);
+        assert!(calls.to_leave().is_none());
+        calls.store(state(2, CallState::Held), 0);
+        assert!(calls.to_leave().is_some());
+    }
+
+    #[test]
+    fn an_ended_call_is_forgotten_with_its_marks() {
+        let mut calls = Calls::default();
+        calls.store(state(1, CallState::Alerting), 0);
+        calls.put_aside(1);
+        assert!(calls.alerting().is_none() && calls.ringing_aside().is_some());
+        calls.store(state(1, CallState::Ended), 0);
+        calls.store(state(1, CallState::Alerting), 0);
+        assert!(calls.alerting().is_some(), "a new call with that number rings again");
+    }
+
+    #[test]
+    fn a_declined_call_was_not_missed() {
+        let past = |ended| PastCall {
+            peer: "dvs1x".into(),
+            name: None,
+            direction: Direction::Incoming,
+            started: 0,
+            talked: None,
+            ended,
+        };
+        assert!(missed(&past(EndReason::NoAnswer)));
+        assert!(missed(&past(EndReason::PeerHungUp)));
+        assert!(!missed(&past(EndReason::Declined)));
+    }
+}

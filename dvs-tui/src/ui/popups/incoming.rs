@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The incoming call. It stands above everything, but never takes the keys out of a text field: there a line below the
+//! header has to do.
+
+use dvs_proto::message::Trust;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::frame;
+use crate::ui::app::App;
+use crate::ui::calls::who;
+use crate::ui::keys::Context;
+use crate::ui::text::{ends, paragraph, short_id};
+use crate::ui::time::timer;
+use crate::ui::trust;
+
+const COLUMNS: u16 = 54;
+
+/// Draws the pop-up of the call that rings, if one does and has the keys.
+pub(crate) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
+    let incoming = app.incoming.filter(|_| !app.typing());
+    let Some(call) = incoming.and_then(|incoming| app.calls.get(incoming.call)) else { return };
+    let (theme, info) = (app.theme(), &call.info);
+    let room = usize::from(COLUMNS.min(area.width)).saturating_sub(4);
+    let rings = format!("ringing {}", timer(app.now.unix.saturating_sub(info.started)));
+    let route = info.route.as_deref().unwrap_or_default();
+    let known = if info.name.is_some() { trust::words(info.trust) } else { "not in your contacts" };
+    let mut lines = vec![
+        Line::default(),
+        Line::styled(format!(" {}", ends(&who(info, theme), &rings, room, theme)), theme.strong()),
+        Line::styled(format!(" {} {known}", trust::mark(info.trust, theme)), trust::style(info.trust, theme)),
+        Line::styled(format!(" {}", ends(&short_id(&info.peer, theme), route, room, theme)), theme.faint()),
+        Line::default(),
+    ];
+    if info.trust == Trust::Changed {
+        lines.extend(paragraph("Another key than before: this may be somebody else.", room + 2, theme.bad()));
+    }
+    lines.push(keys_line(app));
+    frame::draw(frame, area, "Incoming call", COLUMNS, lines, theme);
+}
+
+/// The keys; faint as long as they are ignored.
+fn keys_line(app: &App) -> Line<'static> {
+    let theme = app.theme();
+    let line = frame::key_line(&[Context::Incoming], theme);
+    if app.guarded() { line.style(theme.faint()) } else { line }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The line on top, who and where we are, and the line at the bottom, which keys hold.
+
+use dvs_proto::message::CallState;
+use ratatui::text::{Line, Span};
+
+use crate::ui::app::{App, Link, View};
+use crate::ui::calls::{heading, who};
+use crate::ui::keys;
+use crate::ui::popups::Popup;
+use crate::ui::text::{self, join_fitting, line_width, plural, short_id};
+use crate::ui::time::timer;
+
+/// The line on top.
+pub(super) fn header(app: &App, columns: u16) -> Line<'static> {
+    let (theme, columns) = (app.theme(), usize::from(columns));
+    let clock = format!("{} ", app.setting.zone.clock(app.now.unix));
+    let room = columns.saturating_sub(text::width(&clock) + 1);
+    let mut groups = vec![vec![Span::styled(" DVS", theme.strong())]];
+    if hides_call(app) {
+        groups.extend(call_in_short(app));
+    }
+    groups.push(connection(app));
+    groups.push(vec![Span::raw(short_id(&app.daemon.identity.id, theme))]);
+    if app.link == Link::Up {
+        groups.push(vec![Span::raw(app.setting.host.clone())]);
+        groups.extend(app.daemon.network.observed.iter().map(|at| vec![Span::raw(format!("seen as {at}"))]));
+    }
+    let mut line = join_fitting(groups, room);
+    let gap = columns.saturating_sub(line_width(&line) + text::width(&clock));
+    line.spans.extend([Span::raw(" ".repeat(gap)), Span::raw(clock)]);
+    line
+}
+
+/// What must not be overlooked, below the header: that the daemon is gone, or that somebody calls while one types.
+pub(super) fn banner(app: &App, columns: usize) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    let mut lines = Vec::new();
+    if let Link::Down { why, retry } = &app.link {
+        let seconds = retry.saturating_sub(app.now.mono).as_secs_f32().ceil();
+        let text = format!("The daemon is gone; trying again in {seconds:.0} s. {why}");
+        lines.extend(text::paragraph(&text, columns, theme.bad()));
+    }
+    let ringing = app.incoming.filter(|_| app.typing()).and_then(|incoming| app.calls.get(incoming.call));
+    if let Some(call) = ringing {
+        let name = who(&call.info, theme);
+        let since = timer(app.now.unix.saturating_sub(call.info.started));
+        let text = format!("{name} is calling, {since}. Esc leaves the field, a answers, x declines");
+        lines.extend(text::paragraph(&text, columns, theme.warning()));
+    }
+    lines
+}
+
+/// Whether the screen shown has no place for the call.
+fn hides_call(app: &App) -> bool {
+    app.view != View::Main || matches!(app.popup, Some(Popup::Help | Popup::MyId(_)))
+}
+
+/// Whether the overlay, or else even the daemon, is there.
+pub(super) fn connection(app: &App) -> Vec<Span<'static>> {
+    let (theme, network) = (app.theme(), &app.daemon.network);
+    match &app.link {
+        Link::Down { .. } => vec![Span::styled(format!("{} no daemon", theme.symbols.off), theme.bad())],
+        Link::Up if network.online => vec![
+            Span::styled(format!("{} online", theme.symbols.on), theme.good()),
+            Span::raw(format!(" {}", plural(network.nodes, "peer"))),
+        ],
+        Link::Up => vec![Span::styled(format!("{} offline", theme.symbols.off), theme.warning())],
+    }
+}
+
+/// The current call in a few words, for where its panel is out of sight.
+pub(super) fn call_in_short(app: &App) -> Option<Vec<Span<'static>>> {
+    let theme = app.theme();
+    let call = app.calls.current()?;
+    let name = text::cut(&who(&call.info, theme), 20, theme);
+    let mut spans = vec![match (call.info.state, call.info.answered) {
+        (CallState::Active, Some(answered)) if app.link == Link::Up => {
+            Span::styled(format!("{name} {}", timer(app.now.unix.saturating_sub(answered))), theme.strong())
+        }
+        (state, _) => Span::styled(format!("{}: {name}", heading(state)), theme.strong()),
+    }];
+    spans.push(Span::raw(" "));
+    spans.extend(microphone(app));
+    Some(spans)
+}
+
+/// Whether we are heard, in a word or two.
+pub(super) fn microphone(app: &App) -> Vec<Span<'static>> {
+    let theme = app.theme();
+    let audio = &app.daemon.audio;
+    if app.link != Link::Up {
+        return vec![Span::styled(format!("{} mic unknown", theme.symbols.off), theme.warning())];
+    }
+    let mut spans = vec![match app.calls.current().map(|call| call.info.state) {
+        _ if audio.muted => Span::styled(format!("{} MUTED", theme.symbols.stopped), theme.alarm()),
+        Some(CallState::Active | CallState::Reconnecting) => {
+            Span::styled(format!("{} mic live", theme.symbols.on), theme.good())
+        }
+        _ => Span::styled(format!("{} mic closed", theme.symbols.off), theme.faint()),
+    }];
+    if audio.deafened {
+        spans.extend([Span::raw(" "), Span::styled(format!("{} DEAF", theme.symbols.stopped), theme.alarm())]);
+    }
+    spans
+}
+
+/// The lines at the bottom: what just happened, or else which keys hold. The command line is drawn over them.
+pub(super) fn footer(app: &App, columns: usize) -> Vec<Line<'static>> {
+    let theme = app.theme();
+    match &app.notice {
+        Some(notice) if app.command.is_none() => {
+            text::paragraph(&notice.text, columns, if notice.bad { theme.bad() } else { theme.strong() })
+        }
+        _ => vec![hints(app, columns)],
+    }
+}
+
+/// The keys that hold now, as many as fit; the way to the help always does.
+pub(super) fn hints(app: &App, columns: usize) -> Line<'static> {
+    let theme = app.theme();
+    let group = |key: String, word: &str| vec![Span::styled(key, theme.key()), Span::raw(format!(" {word}"))];
+    let hints = keys::hints(&app.contexts());
+    let help = hints.iter().position(|(_, word)| *word == "help");
+    let help: Vec<Vec<Span<'_>>> =
+        help.and_then(|at| hints.get(at)).map(|(key, word)| group(key.to_string(), word)).into_iter().collect();
+    let reserved: usize = help.iter().flatten().map(|span| text::width(&span.content)).sum::<usize>() + 2;
+    let others = hints.iter().filter(|(_, word)| *word != "help").map(|(key, word)| group(key.to_string(), word));
+    let mut line = join_fitting(others.collect(), columns.saturating_sub(reserved + 1));
+    line.spans.insert(0, Span::raw(" "));
+    if let Some(help) = help.into_iter().next() {
+        line.spans.push(Span::raw("  "));
+        line.spans.extend(help);
+    }
+    line
+}
