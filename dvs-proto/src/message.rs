@@ -355,7 +355,7 @@ pub enum EndReason {
     HungUp,
     /// The peer hung up.
     PeerHungUp,
-    /// We declined, or the peer did.
+    /// The peer declined.
     Declined,
     /// The peer is in another call.
     Busy,
@@ -377,6 +377,24 @@ pub enum EndReason {
     Media,
     /// We are not in the overlay: no other node answers.
     Offline,
+    /// We declined.
+    DeclinedHere,
+    /// The peer gave up before anybody answered here.
+    Missed,
+    /// The peer called while we were talking to somebody else.
+    MissedBusy,
+    /// The caller was refused by the policy for unknown callers.
+    Refused,
+    /// Connected, but the peer's daemon did not react to the call.
+    NoReply,
+    /// The peer speaks another version of the protocol.
+    Version,
+    /// The peer's daemon was restarted during the call.
+    PeerRestarted,
+    /// The peer is blocked.
+    Blocked,
+    /// Answered on another device of the same person.
+    AnsweredElsewhere,
 }
 
 /// A call that has not ended, or just did.
