@@ -35,7 +35,7 @@ pub enum ConnectError {
     #[error("you joined group {CLIENT_GROUP} after this login; run: newgrp {CLIENT_GROUP}, or log in again")]
     LoginNeeded,
     /// The directory is another user's.
-    #[error("no permission for {path}; use your own daemon, or choose another with --runtime-dir DIR")]
+    #[error("no permission for {path}, which is another user's; choose your own daemon's with --runtime-dir DIR")]
     Denied {
         /// What cannot be entered.
         path: PathBuf,

@@ -197,14 +197,21 @@ pub(crate) fn why(reason: EndReason, direction: Direction, name: &str) -> String
     match (reason, direction) {
         (EndReason::HungUp, _) => "you hung up".to_owned(),
         (EndReason::PeerHungUp, _) => format!("{name} hung up"),
-        (EndReason::Declined, Direction::Outgoing) => format!("{name} declined"),
-        (EndReason::Declined, Direction::Incoming) => "declined here".to_owned(),
+        (EndReason::Declined, _) => format!("{name} declined"),
+        (EndReason::DeclinedHere, _) => "declined here".to_owned(),
         (EndReason::Busy, Direction::Outgoing) => format!("{name} is in another call"),
         (EndReason::Busy, Direction::Incoming) => "missed, the line was busy".to_owned(),
         (EndReason::NoAnswer, Direction::Outgoing) => "no answer".to_owned(),
-        (EndReason::NoAnswer, Direction::Incoming) => "missed".to_owned(),
+        (EndReason::NoAnswer, Direction::Incoming) | (EndReason::Missed, _) => "missed".to_owned(),
+        (EndReason::MissedBusy, _) => "missed, the line was busy".to_owned(),
+        (EndReason::Refused, _) => "refused, as unknown callers are".to_owned(),
+        (EndReason::Blocked, _) => format!("{name} is blocked"),
+        (EndReason::AnsweredElsewhere, _) => format!("{name} answered on another device"),
         (EndReason::NotFound, _) => "not found in the overlay: offline, or the ID is not in use".to_owned(),
         (EndReason::Unreachable, _) => "found, but no connection came about: firewall or NAT".to_owned(),
+        (EndReason::NoReply, _) => format!("connected, but {name}'s daemon did not react"),
+        (EndReason::Version, _) => format!("{name}'s software speaks another version"),
+        (EndReason::PeerRestarted, _) => format!("{name}'s daemon was restarted"),
         (EndReason::PeerLost, _) => "connection lost, nothing heard any more".to_owned(),
         (EndReason::KeyChanged, _) => "refused: another key than the known one showed up".to_owned(),
         (EndReason::Protocol, _) => format!("{name}'s software broke the protocol"),
@@ -218,7 +225,14 @@ pub(crate) fn why(reason: EndReason, direction: Direction, name: &str) -> String
 pub(crate) fn missed(call: &PastCall) -> bool {
     call.direction == Direction::Incoming
         && call.talked.is_none()
-        && !matches!(call.ended, EndReason::Declined | EndReason::HungUp)
+        && !matches!(
+            call.ended,
+            EndReason::DeclinedHere
+                | EndReason::HungUp
+                | EndReason::Refused
+                | EndReason::Blocked
+                | EndReason::AnsweredElsewhere
+        )
 }
 
 #[cfg(test)]
@@ -284,6 +298,6 @@ mod tests {
         };
         assert!(missed(&past(EndReason::NoAnswer)));
         assert!(missed(&past(EndReason::PeerHungUp)));
-        assert!(!missed(&past(EndReason::Declined)));
+        assert!(!missed(&past(EndReason::DeclinedHere)));
     }
 }
