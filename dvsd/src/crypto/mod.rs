@@ -17,7 +17,7 @@ pub mod seal;
 pub mod spki;
 
 /// OpenSSL refused an operation that should always work. Its error queue has been drained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
 #[error("OpenSSL refused an operation")]
 pub struct CryptoError;
 

@@ -105,7 +105,7 @@ impl fmt::Debug for AnonymousSecret {
 }
 
 /// Why a handshake message was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
 pub enum Refusal {
     /// Not even the form is right.
     #[error("malformed")]
