@@ -425,16 +425,44 @@ fn n01_identity_keys_do_not_open_a_recorded_handshake() {
     assert_ne!(secrets[0], secrets[1]);
 }
 
+/// An HS_AUTH by somebody who has dialled with Eve's exchange key, claims to be `claimed` and signs as
+/// `signer`.
+fn forged_auth(cast: &Cast, init: &[u8], resp: &[u8], claimed: &Identity, signer: &Identity) -> Vec<u8> {
+    let (init, resp) = (Init::parse(init).unwrap(), Resp::parse(resp).unwrap());
+    let ours = Ephemeral::from_scalar(&scalar("eve"));
+    let theirs = crate::crypto::exchange::PeerKey::parse(resp.key).unwrap();
+    let t2 = transcript::t2(&transcript::t1(&cast.bob.public().id(), init.body), resp.header);
+    let (resp_key, keys) = transcript::Keys::agree(&ours, &theirs, &t2).unwrap();
+    let text = resp_key.open(resp.header, resp.sealed).unwrap();
+    let bobs = Credentials::parse(&text).unwrap();
+    let t4 = transcript::t4(&transcript::t3(&t2, bobs.claim_bytes), bobs.signature);
+    let mut text = claim_of(claimed);
+    let t5 = transcript::t5(&t4, &bobs.fin, &text);
+    let signature = signer.sign(SignatureRole::Initiator, &t5).unwrap();
+    let fin = keys.fin_i.tag(&[&transcript::t6(&t5, &signature)]);
+    Credentials::emit_rest(&signature, &fin, &mut text);
+    let mut auth = crate::wire::handshake::Auth::emit_header(&resp.responder_sid);
+    let sealed = keys.auth.seal(&auth, text).unwrap();
+    auth.extend(sealed);
+    auth
+}
+
 #[test]
 fn n01_a_stolen_identity_key_does_not_let_others_pose_to_its_owner() {
     // Key compromise impersonation: Eve has Bob's identity key and poses as Alice towards Bob.
     let mut cast = cast();
-    let dial = cast.dial();
-    let (expect, resp) = cast.answer(dial.datagram());
-    let thief = Local { identity: &cast.eve, slot: SLOT_I, pin: None };
-    let auth = dial.read(&resp, &thief).unwrap().auth;
-    let accepted = expect.read(&auth).unwrap();
-    assert_ne!(accepted.peer.id(), cast.alice.public().id(), "she is only ever herself");
+    let ephemeral = Ephemeral::from_scalar(&scalar("eve"));
+    let dial = ExpectResponse::with_key(cast.bob.public().id(), Mode::Full, ephemeral, [5; 8]);
+    let init = dial.datagram().to_vec();
+    let (as_alice, resp) = cast.answer(&init);
+    let auth = forged_auth(&cast, &init, &resp, &cast.alice, &cast.bob);
+    assert_eq!(as_alice.read(&auth).unwrap_err().reason, Refusal::Signature);
+    let (as_alice, resp) = cast.answer(&init);
+    let auth = forged_auth(&cast, &init, &resp, &cast.alice, &cast.eve);
+    assert_eq!(as_alice.read(&auth).unwrap_err().reason, Refusal::Signature);
+    let (as_herself, resp) = cast.answer(&init);
+    let auth = forged_auth(&cast, &init, &resp, &cast.eve, &cast.eve);
+    assert_eq!(&as_herself.read(&auth).unwrap().peer, cast.eve.public());
 }
 
 #[test]

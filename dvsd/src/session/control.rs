@@ -103,14 +103,9 @@ impl Control {
     pub(super) fn write(&mut self, now: Instant, jitter: &mut Random, out: &mut Vec<u8>) {
         self.incoming.ack().emit(out);
         self.incoming.ack_due = None;
-        let mut loose = core::mem::take(&mut self.out.loose).into_iter();
-        while let Some(frame) = loose.next() {
-            if !emit_frame(&frame, None, out) && out.len() > MAX_DATAGRAM / 2 {
-                self.out.loose.push(frame);
-                break;
-            }
-        }
-        self.out.loose.extend(loose);
+        // What does not fit any more leaves with the next packet; what fits none, never.
+        let full = |out: &Vec<u8>| out.len() > MAX_DATAGRAM / 2;
+        self.out.loose.retain(|frame| !emit_frame(frame, None, out) && full(out));
         for entry in self.out.window.iter_mut().filter(|entry| !entry.acknowledged && entry.due <= now) {
             if !emit_frame(&entry.frame, Some(entry.number), out) {
                 break;
@@ -346,9 +341,9 @@ mod tests {
             let mut on_the_wire: Vec<(Instant, usize, Vec<u8>)> = Vec::new();
             let mut delivered = Vec::new();
             for _ in 0..24_000 {
-                for from in 0..2 {
-                    while ends[from].wants_packet(now) {
-                        let text = write(&mut ends[from], now, &mut jitter);
+                for (from, end) in ends.iter_mut().enumerate() {
+                    while end.wants_packet(now) {
+                        let text = write(end, now, &mut jitter);
                         match fates.next().unwrap() {
                             0..=2 => {}
                             3 => (0..2).for_each(|copy| on_the_wire.push((now + Duration::from_millis(30 * copy), 1 - from, text.clone()))),

@@ -182,7 +182,7 @@ fn a_cookie_is_no_good_from_another_address() {
     let mut dial =
         crate::handshake::ExpectResponse::start(pair.ends[BOB].id(), crate::handshake::Mode::Full, &mut random)
             .unwrap();
-    assert_eq!(pair.inject(BOB, stranger(2), &dial.datagram().to_vec()), Err(Drop::CookieAsked));
+    assert_eq!(pair.inject(BOB, stranger(2), dial.datagram()), Err(Drop::CookieAsked));
     let cookie = pair.sent(BOB, kind::HS_COOKIE).pop().unwrap();
     dial.show_cookie(cookie[12..].try_into().unwrap());
     assert_eq!(pair.inject(BOB, stranger(3), dial.datagram()), Err(Drop::CookieAsked));
