@@ -298,6 +298,6 @@ mod tests {
         };
         assert!(missed(&past(EndReason::NoAnswer)));
         assert!(missed(&past(EndReason::PeerHungUp)));
-        assert!(!missed(&past(EndReason::Declined)));
+        assert!(!missed(&past(EndReason::DeclinedHere)));
     }
 }
