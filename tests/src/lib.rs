@@ -1,2 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Placeholder.
+//! What the system tests, the demo and the benches of DVS stand on: daemons started in temporary directories, virtual
+//! sound cards, networks of namespaces joined by links as bad as wanted, and real speech.
+
+pub mod alignment;
+pub mod capture;
+pub mod handset;
+pub mod harness;
+pub mod impair;
+pub mod latency;
+pub mod link;
+pub mod netns;
+pub mod speech;
+pub mod trio;
+pub mod vcard;

@@ -1,3 +1,62 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Placeholder.
-fn main() {}
+//! Developer commands of DVS. They install what is missing, build, and run; what is measured and tested is in `tests/`.
+//! Progress goes to standard error, results to standard output.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
+
+mod bench;
+mod chroot;
+mod demo;
+mod fuzz;
+mod packages;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use run::Outcome;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [--json] [--tui] [--alsa]     A call between two daemons on this machine, found through a third.
+                                       --json  a JSON object as the last line
+                                       --tui   opens the terminal client in the running call
+                                       --alsa  speak and listen through the sound card
+  test [FILTER]                      All tests, or those whose name contains FILTER. As root also those that make
+                                     networks of their own.
+  bench call [--json] [--seconds N]  One call's processor time and delay beside the least a call can cost.
+  fuzz [--seconds N] [TARGET]        Every fuzz target, or one, for N seconds each (600).
+  ci                                 Everything that must pass before a change is accepted (.ci/run).
+  chroot [--keep]                    `demo` and `test` in a fresh Debian 12 with only Rust and gcc. Needs root.
+  help                               This text.
+
+Missing system libraries are installed with apt-get, as root or through sudo.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = arguments.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    match dispatch(command, rest) {
+        Ok(code) => code,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &str, arguments: &[String]) -> Outcome<ExitCode> {
+    match command {
+        "demo" => demo::run(arguments),
+        "test" => test::run(arguments),
+        "bench" => bench::run(arguments),
+        "fuzz" => fuzz::run(arguments),
+        "chroot" => chroot::run(arguments),
+        "ci" => run::last(run::at_root(".ci/run")),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => Err(format!("no command {other}; see `cargo xtask help`")),
+    }
+}

@@ -2,7 +2,7 @@
 //! The full-screen client.
 //!
 //! A pure core and a thin shell: [`app`] holds the state and decides, [`screens`], [`popups`] and [`widgets`] draw it,
-//! and only [`run`], [`terminal`], [`link`] and [`environment`] touch the world.
+//! and only [`mod@run`], [`terminal`], [`link`] and [`environment`] touch the world.
 //!
 //! | module | what lives there |
 //! |---|---|

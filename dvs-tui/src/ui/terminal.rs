@@ -14,6 +14,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 
 use super::app::{App, Input};
 use super::escape;
@@ -60,9 +61,11 @@ impl Screen {
         self.terminal.draw(|frame| screens::draw(app, frame)).map(drop)
     }
 
-    /// Forgets the last frame, so that the next one is drawn whole.
+    /// Forgets the last frame, so that the next one is drawn whole. `Terminal::clear` would ask the terminal for the
+    /// cursor's place, and the answer would go to the thread that reads the keys.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 
     /// Says something beside the drawing.

@@ -1,2 +1,204 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Calls and the waiting queue.
+//! Calls: dial, ring, answer, decline, hold, hang up, and every way in which these can meet or fail.
+//!
+//! [`Calls`] is pure signalling. It knows peers by [`CallKey`], never by session, so a call survives its session
+//! being replaced: it repeats where it stands on the new one, and because every frame names its call, a frame that
+//! arrives twice changes nothing. At most one call is talked or dialled and one rings at any time.
+//!
+//! Every timer of a call, one per state, so that none can last for ever ([`CallConfig`] changes only the rings):
+//!
+//! | state | limit | when it runs out |
+//! |---|---|---|
+//! | Lookup | 15 s ([`LOOKUP_LIMIT`]) | ended: not found |
+//! | Connecting | 8 s ([`CONNECT_LIMIT`]) | ended: unreachable |
+//! | Calling | 5 s ([`REPLY_LIMIT`]) | TERMINATE(timeout), ended: no reply |
+//! | Ringing | 60 s ([`CallConfig::ring`]) | TERMINATE(timeout), ended: no answer |
+//! | Alerting, also unheard | 65 s ([`CallConfig::ring`] + [`ALERT_MARGIN`]) | REPLY(not ok, timeout), ended: missed |
+//! | being refused | 1–3 s, random | REPLY(not ok, declined) |
+//! | Active, Held | none: the user hangs up, or the session is lost | |
+//! | Reconnecting | 20 s ([`RECONNECT_LIMIT`]) after 10 s of silence | TERMINATE(peer lost), ended: peer lost |
+//! | Ending | 3 s ([`ENDING_LIMIT`]) | ended |
+//!
+//! Two more times are no timers: an ended call is remembered for [`MEMORY`], and crossed dials are told from a
+//! restarted peer by [`GLARE_WINDOW`].
+
+use core::fmt;
+use core::time::Duration;
+
+use thiserror::Error;
+
+use crate::id::{LocalId, NodeId};
+use crate::wire::control::Frame;
+
+mod callee;
+mod caller;
+mod calls;
+mod past;
+mod queue;
+mod state;
+mod talk;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use calls::Calls;
+pub use view::{CallView, Direction, EndCause, PastCall, State};
+
+/// How long the overlay is searched for a peer.
+pub const LOOKUP_LIMIT: Duration = Duration::from_secs(15);
+/// How long a handshake may take.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(8);
+/// How long a caller waits for the first reply.
+pub const REPLY_LIMIT: Duration = Duration::from_secs(5);
+/// How much longer than a caller a callee rings, so that the caller's end decides.
+pub const ALERT_MARGIN: Duration = Duration::from_secs(5);
+/// How long a call whose session was lost (10 s of silence) waits for it: 30 s of silence together.
+pub const RECONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// How long a hang-up waits to be confirmed.
+pub const ENDING_LIMIT: Duration = Duration::from_secs(3);
+/// The shortest wait before an unwanted caller is refused; the longest is [`REFUSE_SPREAD`] more. A random wait
+/// keeps strangers from telling a daemon's refusal from a person's, or a busy line from a free one.
+pub const REFUSE_DELAY: Duration = Duration::from_secs(1);
+/// See [`REFUSE_DELAY`].
+pub const REFUSE_SPREAD: Duration = Duration::from_secs(2);
+/// How long an ended call is remembered, so that a frame delivered twice cannot bring it back to life.
+pub const MEMORY: Duration = Duration::from_secs(120);
+/// How long after the answer the peer's own crossed CALL_INITIATE may still come in, from a session that was given
+/// up meanwhile. Sessions stay receivable that long.
+pub const GLARE_WINDOW: Duration = Duration::from_secs(10);
+/// How many calls may exist at once, unheard and refused ones included.
+pub const MAX_CALLS: usize = 64;
+
+/// Whom a call is with: one of our identities and a peer. Between these two there is at most one call at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey {
+    /// Our side.
+    pub local: LocalId,
+    /// The other side.
+    pub peer: NodeId,
+}
+
+/// The number under which clients know a call; unique in this run of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallNumber(pub u32);
+
+impl fmt::Display for CallNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What may be chosen about calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallConfig {
+    /// How long a peer that was dialled may ring; we let callers ring [`ALERT_MARGIN`] longer.
+    pub ring: Duration,
+    /// How many attempts a dial announces (the report's number of tries), from 1. Automatic retries are not made yet.
+    pub max_tries: u8,
+}
+
+impl Default for CallConfig {
+    fn default() -> Self {
+        Self { ring: Duration::from_secs(60), max_tries: 1 }
+    }
+}
+
+/// What is to happen with a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Disturb the user. Only a contact may learn that the line is busy.
+    Ring {
+        /// Whether the caller is a contact.
+        contact: bool,
+    },
+    /// A contact, answered without asking, because the administrator configured it so.
+    AutoAnswer,
+    /// Let the caller hear ringing, disturb nobody, note a missed call.
+    Silent,
+    /// Refuse, after a random wait, and note nothing.
+    Reject,
+    /// Do not even reply.
+    Blocked,
+}
+
+/// What [`Calls`] wants done, or has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallEvent {
+    /// A session with this peer is needed: report [`Calls::session_up`] at once if there is one, else search.
+    FindPeer {
+        /// The peer.
+        key: CallKey,
+        /// The call.
+        number: CallNumber,
+    },
+    /// The peer was found: connect to it.
+    Connect {
+        /// The peer.
+        key: CallKey,
+    },
+    /// Send `frame` on the session with this peer.
+    Send {
+        /// The peer.
+        key: CallKey,
+        /// What to send.
+        frame: Frame,
+    },
+    /// From now on media flows in both directions.
+    StartMedia {
+        /// The peer.
+        key: CallKey,
+        /// The call.
+        number: CallNumber,
+        /// The call's name on the wire.
+        call_id: u32,
+    },
+    /// From now on none does.
+    StopMedia {
+        /// The peer.
+        key: CallKey,
+        /// The call.
+        number: CallNumber,
+    },
+    /// Whether a call depends on the session with this peer, which then watches it closely.
+    InCall {
+        /// The peer.
+        key: CallKey,
+        /// Watch closely, or no longer.
+        on: bool,
+    },
+    /// A call appeared or changed. The last event of every call has [`State::Ended`] and a cause.
+    Changed(CallView),
+    /// No call needs this peer any more: stop searching and connecting; a session may idle.
+    SessionDone {
+        /// The peer.
+        key: CallKey,
+    },
+}
+
+/// Why a dial was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DialError {
+    /// There is a call already.
+    #[error("call {0} is still going on: hang up first")]
+    InCall(CallNumber),
+    /// The daemon is shutting down.
+    #[error("the daemon is shutting down")]
+    GoingAway,
+}
+
+/// Why a call cannot be acted upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CallError {
+    /// No such call.
+    #[error("there is no such call")]
+    NoSuchCall,
+    /// The call is in a state in which this makes no sense.
+    #[error("call {0} does not ring here")]
+    NotRinging(CallNumber),
+    /// Hold before the answer.
+    #[error("call {0} has not been answered")]
+    NotAnswered(CallNumber),
+    /// There is another call.
+    #[error("call {0} is still going on: hang up first")]
+    InCall(CallNumber),
+}

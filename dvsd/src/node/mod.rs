@@ -1,2 +1,344 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The only place that knows all layers and lets them speak to each other.
+//!
+//! A [`Node`] is one pure state machine: [`Node::handle`] takes one [`Input`] with the time and returns a [`Drain`],
+//! which hands out every [`Output`] that follows from it and says when to call again. The layers below never see each
+//! other; whatever one of them says to another passes through here as a value.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::call::{CallKey, CallNumber, Calls, State};
+use crate::crypto::identity::Identity;
+use crate::id::{Invite, LocalId, NodeId};
+use crate::path::{Path, Transmit};
+use crate::people::People;
+use crate::random::Random;
+use crate::routing::{Routing, RoutingConfig};
+use crate::session::{SessionId, Sessions};
+use crate::time::{Deadline, Now};
+use crate::wire::control::{MediaReport, Reason};
+use crate::wire::{Layer, Malformed};
+
+mod commands;
+mod glue;
+#[cfg(test)]
+mod tests;
+
+pub use crate::call::{CallConfig, CallError, CallView, DialError, EndCause};
+pub use crate::people::{Contact, PeopleConfig, PeopleError};
+pub use crate::routing::Status as RoutingStatus;
+pub use crate::session::SessionStats;
+
+/// The one identity of this release; more come with pseudo-identities.
+pub const MAIN: LocalId = LocalId(0);
+
+/// How a node is set up.
+#[derive(Debug)]
+pub struct Config {
+    /// Signalling: ring timeouts and the like.
+    pub call: CallConfig,
+    /// What to do with callers.
+    pub people: PeopleConfig,
+    /// What the socket can reach.
+    pub routing: RoutingConfig,
+    /// Contacts as the store remembers them.
+    pub contacts: Vec<Contact>,
+}
+
+/// One thing that happened in the world.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram came in; it is decrypted in place.
+    Datagram {
+        /// Where from.
+        from: Path,
+        /// Its bytes.
+        bytes: &'a mut [u8],
+    },
+    /// The deadline has passed.
+    Timeout,
+    /// Addresses through which the overlay may be joined, already resolved.
+    Bootstrap(&'a [SocketAddr]),
+    /// Addresses at which a peer may be, already resolved.
+    Hints {
+        /// The peer.
+        peer: NodeId,
+        /// Its possible addresses.
+        addresses: &'a [SocketAddr],
+    },
+    /// The microphone's next encoded frame.
+    Frame {
+        /// The call it belongs to.
+        call: CallNumber,
+        /// The monotonic time of its first sample.
+        captured: crate::time::Instant,
+        /// Its duration in ticks of 2.5 ms.
+        ticks: u8,
+        /// Whether it is the first since the device was opened.
+        first: bool,
+        /// The Opus packet.
+        opus: &'a [u8],
+    },
+    /// What the playout saw of the peer's media; passed on to the peer.
+    Report {
+        /// The call it belongs to.
+        call: CallNumber,
+        /// The figures.
+        report: MediaReport,
+    },
+    /// The daemon shuts down: end calls and sessions politely.
+    Shutdown,
+}
+
+/// One thing to be done in the world.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Transmit(Transmit),
+    /// Tell whoever wants to know.
+    Event(Event),
+    /// Hand a media packet to the playout of a call.
+    Play {
+        /// The call.
+        call: CallNumber,
+        /// Media sequence number, in ticks of 2.5 ms.
+        seq: u32,
+        /// The decrypted payload, not empty.
+        payload: Vec<u8>,
+    },
+    /// Open the sound devices for a call: its user has dialled or answered.
+    StartAudio {
+        /// The call.
+        call: CallNumber,
+    },
+    /// Close the sound devices of a call.
+    StopAudio {
+        /// The call.
+        call: CallNumber,
+    },
+    /// The peer's report about the media it receives from us.
+    PeerReport {
+        /// The call.
+        call: CallNumber,
+        /// The figures.
+        report: MediaReport,
+    },
+}
+
+/// One thing that users may want to know.
+#[derive(Debug)]
+pub enum Event {
+    /// A call appeared or changed.
+    Call(CallView),
+    /// A contact appeared or changed.
+    Contact(Contact),
+    /// A contact is gone.
+    ContactRemoved(NodeId),
+    /// A known peer showed another key than the pinned one.
+    KeyChanged(NodeId),
+    /// The overlay was joined, left, or sees us at another address.
+    Network,
+}
+
+/// The state machine of a whole daemon.
+pub struct Node {
+    identity: Arc<Identity>,
+    routing: Routing,
+    sessions: Sessions,
+    calls: Calls,
+    people: People,
+    random: Random,
+    /// Where peers were found, until the handshake took over.
+    found: BTreeMap<NodeId, Vec<(Path, Option<Duration>)>>,
+    /// Whom each session is with.
+    peers: BTreeMap<SessionId, CallKey>,
+    /// Calls between `StartAudio` and `StopAudio`.
+    talking: BTreeMap<CallNumber, CallKey>,
+    outputs: VecDeque<Output>,
+    drops: BTreeMap<&'static str, u64>,
+}
+
+impl Node {
+    /// A node with one identity, which is its node key too.
+    pub fn new(identity: Identity, config: Config, now: Now, mut random: Random) -> Self {
+        let identity = Arc::new(identity);
+        let id = identity.public().id();
+        let mut sessions = Sessions::new(&mut random);
+        sessions.add_local(MAIN, Arc::clone(&identity));
+        let mut calls = Calls::new(config.call);
+        calls.add_local(MAIN, id);
+        Self {
+            routing: Routing::new(RoutingConfig { node_id: id, ..config.routing }, now, &mut random),
+            calls,
+            identity,
+            sessions,
+            people: People::new(config.people, vec![id], config.contacts),
+            random,
+            found: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            talking: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            drops: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one input. Nothing leaves until the returned [`Drain`] is emptied.
+    pub fn handle(&mut self, input: Input<'_>, now: Now) -> Drain<'_> {
+        match input {
+            Input::Datagram { from, bytes } => self.handle_datagram(from, bytes, now),
+            Input::Timeout => self.handle_timeout(now),
+            Input::Bootstrap(addresses) => self.routing.bootstrap(addresses, now, &mut self.random),
+            Input::Hints { peer, addresses } => self.handle_hints(peer, addresses, now),
+            Input::Frame { call, captured, ticks, first, opus } => {
+                if let Some(session) = self.session_of_call(call) {
+                    self.sessions.send_media(session, captured, ticks, first, opus, now);
+                }
+            }
+            Input::Report { call, report } => self.send_report(call, report, now),
+            Input::Shutdown => self.shut_down(now),
+        }
+        self.drain(now)
+    }
+
+    fn drain(&mut self, now: Now) -> Drain<'_> {
+        self.pump(now);
+        Drain(self)
+    }
+
+    fn handle_datagram(&mut self, from: Path, bytes: &mut [u8], now: Now) {
+        let dropped = match (Layer::of(bytes), from) {
+            (Ok(Layer::Routing), Path::Direct(address)) => {
+                self.routing.handle(address, bytes, now, &mut self.random).err().map(|drop| drop.name())
+            }
+            (Ok(Layer::Handshake | Layer::Session), _) => {
+                self.sessions.handle(from, bytes, now, &mut self.random).err().map(|drop| drop.name())
+            }
+            (Ok(Layer::Circuit | Layer::Routing), _) => Some("no circuit"),
+            (Err(Malformed::Length), _) => Some("length"),
+            (Err(_), _) => Some("unknown kind"),
+        };
+        if let Some(reason) = dropped {
+            *self.drops.entry(reason).or_default() += 1;
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.routing.handle_timeout(now, &mut self.random);
+        self.sessions.handle_timeout(now, &mut self.random);
+        self.calls.handle_timeout(now);
+    }
+
+    fn handle_hints(&mut self, peer: NodeId, addresses: &[SocketAddr], now: Now) {
+        let wanted = self.calls.calls().any(|call| call.key.peer == peer && call.state == State::Lookup);
+        if wanted {
+            self.routing.find(peer, addresses, now, &mut self.random);
+        }
+    }
+
+    fn send_report(&mut self, call: CallNumber, report: MediaReport, now: Now) {
+        if let Some(session) = self.session_of_call(call) {
+            self.sessions.send(session, &crate::wire::control::Frame::MediaReport(report), now);
+        }
+    }
+
+    fn shut_down(&mut self, now: Now) {
+        self.calls.end_all(Reason::GoingAway, now);
+        self.pump(now);
+        self.sessions.close_all(Reason::GoingAway, now, &mut self.random);
+    }
+
+    fn session_of_call(&self, call: CallNumber) -> Option<SessionId> {
+        let key = self.talking.get(&call)?;
+        self.sessions.session_of(key.local, key.peer)
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        Deadline::earliest([self.routing.poll_timeout(), self.sessions.poll_timeout(), self.calls.poll_timeout()])
+    }
+
+    /// Whether every session has ended, so that nothing is lost by stopping.
+    pub fn is_quiet(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The public half of the identity.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// All contacts and the policy for callers.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// All calls that have not ended.
+    pub fn calls(&self) -> impl Iterator<Item = CallView> + '_ {
+        self.calls.calls()
+    }
+
+    /// The call that rings here.
+    pub fn ringing(&self) -> Option<CallNumber> {
+        self.calls.calls().find(|call| call.state == State::Alerting).map(|call| call.number)
+    }
+
+    /// One call.
+    pub fn call(&self, number: CallNumber) -> Option<CallView> {
+        self.calls.call(number)
+    }
+
+    /// The state of the overlay.
+    pub fn routing_status(&self, now: Now) -> RoutingStatus {
+        self.routing.status(now)
+    }
+
+    /// The figures of the session under a call.
+    pub fn session_stats(&self, key: CallKey) -> Option<SessionStats> {
+        self.sessions.stats(self.sessions.session_of(key.local, key.peer)?)
+    }
+
+    /// Datagrams dropped since the start, by reason.
+    pub fn drops(&self) -> &BTreeMap<&'static str, u64> {
+        &self.drops
+    }
+
+    /// The invite of this node: ID, fingerprint, and the address other nodes see it at.
+    pub fn invite(&self, now: Now) -> Invite {
+        let public = self.identity.public();
+        let mut invite = Invite::bare(public.id());
+        invite.fingerprint = Some(public.fingerprint());
+        let observed = self.routing.status(now).observed;
+        invite.at.extend(observed.and_then(|address| address.to_string().parse().ok()));
+        invite
+    }
+}
+
+impl core::fmt::Debug for Node {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Node").field("id", &self.identity.public().id()).finish_non_exhaustive()
+    }
+}
+
+/// Everything that follows from one input. It must be emptied before the next input is handled; then
+/// [`Drain::deadline`] says when to come back with [`Input::Timeout`].
+#[must_use = "outputs are lost in a queue until the drain is emptied"]
+#[derive(Debug)]
+pub struct Drain<'a>(&'a mut Node);
+
+impl Drain<'_> {
+    /// When the node wants to be called again, if nothing else happens first.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.0.deadline()
+    }
+}
+
+impl Iterator for Drain<'_> {
+    type Item = Output;
+
+    fn next(&mut self) -> Option<Output> {
+        self.0.outputs.pop_front()
+    }
+}

@@ -1,2 +1,356 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The overlay: table, lookups, requests.
+//! The overlay: how a peer's addresses are found from its ID, with the help of everybody else.
+//!
+//! [`Routing`] is one node of the overlay as a pure state machine. It answers the requests of others from its table
+//! (`answering`), asks requests of its own (`asking`), finds peers by iterative lookups whose results are probed before
+//! they are reported (`finding`), and keeps itself connected and its table alive (`upkeep`).
+//!
+//! What must hold: nobody enters the table without having answered a request of ours from the address stored; a
+//! request from an unproven address never causes more than three times its bytes; nothing grows without bound.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use thiserror::Error;
+
+use self::limits::Limits;
+use self::lookup::Lookup;
+use self::observed::Observed;
+use self::requests::Requests;
+use self::search::Search;
+use self::table::Table;
+use self::tokens::{Issuer, Received};
+use self::upkeep::Upkeep;
+use crate::id::NodeId;
+use crate::path::{Path, Scope, Transmit, unmapped};
+use crate::random::Random;
+use crate::time::{Deadline, Instant, Now};
+use crate::wire::Malformed;
+use crate::wire::routing::{Message, Packet};
+
+mod answering;
+mod asking;
+mod entry;
+mod finding;
+mod limits;
+mod lookup;
+mod observed;
+mod requests;
+mod search;
+mod spares;
+mod table;
+mod tokens;
+mod upkeep;
+
+#[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
+
+/// Ports below this are no place for a peer, and may be a service that a forged request wants to disturb.
+const LOWEST_PORT: u16 = 1024;
+/// How many recent search times [`Status`] lists.
+const RECENT: usize = 16;
+
+/// The settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutingConfig {
+    /// Our ID in the overlay.
+    pub node_id: NodeId,
+    /// Ask, but answer nobody (metered links).
+    pub read_only: bool,
+    /// The socket is bound to loopback: nothing is sent elsewhere.
+    pub loopback_only: bool,
+    /// Whether IPv4 addresses can be reached.
+    pub ipv4: bool,
+    /// Whether IPv6 addresses can be reached.
+    pub ipv6: bool,
+    /// The lowest port of a peer; those given by the user may be lower.
+    pub lowest_port: u16,
+    /// The capability bits announced, at most [`CAPS_MASK`](crate::wire::routing::CAPS_MASK).
+    pub caps: u8,
+    /// Disjoint paths of a lookup when enough nodes are known, at least 1.
+    pub disjoint_paths: u8,
+}
+
+impl RoutingConfig {
+    /// The usual settings for a node called `node_id`.
+    pub const fn new(node_id: NodeId) -> Self {
+        Self {
+            node_id,
+            read_only: false,
+            loopback_only: false,
+            ipv4: true,
+            ipv6: true,
+            lowest_port: LOWEST_PORT,
+            caps: 0,
+            disjoint_paths: 3,
+        }
+    }
+}
+
+/// What the routing layer has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoutingEvent {
+    /// A peer was found.
+    Found {
+        /// The peer.
+        target: NodeId,
+        /// Where it answered, with the round-trip time, quickest first; at least one.
+        addresses: Vec<(SocketAddr, Duration)>,
+        /// How long the search took.
+        took: Duration,
+    },
+    /// A peer was not found.
+    NotFound {
+        /// The peer.
+        target: NodeId,
+        /// Whether any node at all answered during the search.
+        online: bool,
+    },
+    /// The first node answered.
+    Online,
+    /// No node answers any more.
+    Offline,
+    /// Others see us at this address.
+    ObservedChanged(SocketAddr),
+}
+
+/// A summary for people and tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Nodes in the table.
+    pub nodes: usize,
+    /// Nodes that answered within 15 minutes and have not failed since.
+    pub good: usize,
+    /// Nodes that wait for room in the table.
+    pub waiting: usize,
+    /// Buckets that are not empty: bits shared with the own ID, and nodes.
+    pub buckets: Vec<(u8, u8)>,
+    /// Memory of the table, in bytes, without the nodes that wait.
+    pub table_bytes: usize,
+    /// Memory of the nodes that wait, in bytes.
+    pub waiting_bytes: usize,
+    /// Whether the network is there.
+    pub online: bool,
+    /// Where others see us.
+    pub observed: Option<SocketAddr>,
+    /// An estimate of the number of nodes in the network.
+    pub network_size: u64,
+    /// Lookups under way, those for the table included.
+    pub lookups: usize,
+    /// Searches that found the peer.
+    pub found: u64,
+    /// Searches that did not.
+    pub not_found: u64,
+    /// Requests sent: ROUTE_REQ and PING.
+    pub requests: u64,
+    /// How long the last successful searches took, the latest last.
+    pub recent: Vec<Duration>,
+}
+
+/// Why a datagram was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
+pub enum Drop {
+    /// It does not follow its layout.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It came from an address no peer can have.
+    #[error("impossible source")]
+    Source,
+    /// It claims to be from ourselves.
+    #[error("own ID")]
+    Own,
+    /// It answers no request under way.
+    #[error("unsolicited answer")]
+    Unsolicited,
+    /// It answers for another node than the one asked.
+    #[error("answer by another node")]
+    WrongNode,
+    /// Its source, or all together, ask too much.
+    #[error("rate limit")]
+    RateLimited,
+    /// We answer nobody.
+    #[error("read-only")]
+    ReadOnly,
+}
+
+impl Drop {
+    /// A short name for counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Source => "source",
+            Self::Own => "own",
+            Self::Unsolicited => "unsolicited",
+            Self::WrongNode => "wrong-node",
+            Self::RateLimited => "rate-limited",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counters {
+    found: u64,
+    not_found: u64,
+    requests: u64,
+    recent: VecDeque<Duration>,
+}
+
+/// One node of the overlay.
+pub struct Routing {
+    config: RoutingConfig,
+    table: Table,
+    requests: Requests,
+    issuer: Issuer,
+    received: Received,
+    limits: Limits,
+    observed: Observed,
+    lookups: BTreeMap<u64, Lookup>,
+    next_lookup: u64,
+    searches: BTreeMap<NodeId, Search>,
+    upkeep: Upkeep,
+    counters: Counters,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<RoutingEvent>,
+}
+
+impl Routing {
+    /// A node that knows nobody yet.
+    pub fn new(config: RoutingConfig, now: Now, random: &mut Random) -> Self {
+        Self {
+            table: Table::new(config.node_id),
+            requests: Requests::default(),
+            issuer: Issuer::new(now.mono, random),
+            received: Received::default(),
+            limits: Limits::new(now.mono),
+            observed: Observed::default(),
+            lookups: BTreeMap::new(),
+            next_lookup: 0,
+            searches: BTreeMap::new(),
+            upkeep: Upkeep::default(),
+            counters: Counters::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Joins the network through the nodes at `addresses`, with repeats until one answers. May be called again with
+    /// further addresses.
+    pub fn bootstrap(&mut self, addresses: &[SocketAddr], now: Now, random: &mut Random) {
+        self.join_through(addresses, now.mono, random);
+    }
+
+    /// Takes one datagram of the routing layer that came from `from`.
+    pub fn handle(&mut self, from: SocketAddr, datagram: &[u8], now: Now, random: &mut Random) -> Result<(), Drop> {
+        let (from, now) = (unmapped(from), now.mono);
+        if !self.is_usable(from) {
+            return Err(Drop::Source);
+        }
+        let packet = Packet::parse(datagram)?;
+        self.issuer.rotate(now, random);
+        match packet.message {
+            Message::RouteReq { .. } | Message::Ping { .. } => {
+                self.handle_request(from, packet, datagram.len(), now, random)
+            }
+            Message::RouteRes { .. } | Message::Pong { .. } => self.handle_answer(from, packet, now, random),
+        }
+    }
+
+    /// Finds `target`: the addresses in `hints` and those other nodes report are probed, and whichever answer are
+    /// reported by [`RoutingEvent::Found`]. A search already under way for `target` takes the hints and goes on.
+    pub fn find(&mut self, target: NodeId, hints: &[SocketAddr], now: Now, random: &mut Random) {
+        self.start_search(target, hints, now.mono, random);
+    }
+
+    /// Forgets the search for `target`; nothing is reported.
+    pub fn cancel(&mut self, target: NodeId) {
+        if let Some(lookup) = self.searches.remove(&target).and_then(|search| search.lookup) {
+            self.lookups.remove(&lookup);
+        }
+    }
+
+    /// The nodes worth remembering over a restart: up to 200 that answered within 15 minutes.
+    pub fn saved(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
+        const SAVED: usize = 200;
+        self.table.good_nodes(now.mono).take(SAVED).map(|node| (node.id, node.address)).collect()
+    }
+
+    /// How things stand.
+    pub fn status(&self, now: Now) -> Status {
+        let (table_bytes, waiting_bytes) = self.table.bytes();
+        Status {
+            nodes: self.table.len(),
+            good: self.table.good(now.mono),
+            waiting: self.table.waiting(),
+            buckets: self.table.buckets(),
+            table_bytes,
+            waiting_bytes,
+            online: self.upkeep.online,
+            observed: self.observed.address(),
+            network_size: self.table.network_size(),
+            lookups: self.lookups.len(),
+            found: self.counters.found,
+            not_found: self.counters.not_found,
+            requests: self.counters.requests,
+            recent: self.counters.recent.iter().copied().collect(),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Now, random: &mut Random) {
+        let now = now.mono;
+        for request in self.requests.time_out(now) {
+            self.handle_silence(&request, now, random);
+        }
+        self.continue_searches(now, random);
+        self.maintain(now, random);
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<RoutingEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let due = |at: Option<Instant>, reason| at.map(|at| Deadline::new(at, reason));
+        Deadline::earliest([
+            due(self.requests.next_due(), "routing request"),
+            due(self.searches.values().filter_map(Search::next_due).min(), "routing probe"),
+            due(self.lookups.values().map(Lookup::next_due).min(), "routing lookup"),
+            due(self.table.next_check(), "routing check"),
+            due(self.upkeep.next_due(), "routing upkeep"),
+        ])
+    }
+
+    /// Whether `address` can be sent to at all.
+    fn is_usable(&self, address: SocketAddr) -> bool {
+        let family = if address.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 };
+        let scope = Scope::of(address);
+        family && scope != Scope::Unusable && (!self.config.loopback_only || scope == Scope::Loopback)
+    }
+
+    /// Whether `address` may be stored, told and asked when the node at `teller` says a node is there.
+    fn is_believable(&self, address: SocketAddr, teller: SocketAddr) -> bool {
+        let scope = Scope::of(address);
+        self.is_usable(address)
+            && address.port() >= self.config.lowest_port
+            && scope != Scope::LinkLocal
+            && scope.visible_from(Scope::of(teller))
+    }
+
+    fn transmit(&mut self, to: SocketAddr, packet: &Packet) {
+        self.transmits.push_back(Transmit { path: Path::Direct(to), datagram: packet.emit() });
+    }
+}

@@ -152,7 +152,7 @@ pub enum Frame {
     CallInitiate {
         /// Chosen by the caller at random; names the call in all its frames.
         call_id: u32,
-        /// Which attempt this is, from 1 (seed 2's "number of tries").
+        /// Which attempt this is, from 1 (the report's "number of tries").
         attempt: u8,
         /// How many attempts the caller intends at most.
         max_tries: u8,

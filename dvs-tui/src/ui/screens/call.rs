@@ -192,10 +192,10 @@ fn origin(app: &App, info: &CallInfo, columns: usize) -> Line<'static> {
     let mut groups = Vec::new();
     match (info.direction, &info.answered_by) {
         (Direction::Outgoing, _) => groups.push(plain(format!("you called{}", set_up(info)))),
-        (Direction::Incoming, Some(by)) if !app.calls.answered_here(info.call) => {
-            groups.push(plain(format!("answered by {by}")));
+        (Direction::Incoming, _) if app.calls.answered_here(info.call) => {
+            groups.push(plain("answered here".to_owned()));
         }
-        (Direction::Incoming, Some(_)) => groups.push(plain("answered here".to_owned())),
+        (Direction::Incoming, Some(by)) => groups.push(plain(format!("answered by {by}"))),
         (Direction::Incoming, None) => groups.push(plain("they called".to_owned())),
     }
     groups.extend(info.route.as_ref().map(|route| plain(text::cut(route, columns, theme))));

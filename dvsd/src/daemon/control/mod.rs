@@ -18,9 +18,12 @@ use std::time::Duration;
 use dvs_proto::message::Request;
 
 mod client;
+pub(crate) mod convert;
+pub(crate) mod desk;
 mod directory;
 mod door;
 mod outbox;
+mod requests;
 mod server;
 #[cfg(test)]
 mod tests;

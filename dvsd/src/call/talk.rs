@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What both sides of a call do alike: talk, hold, hang up, lose and find each other again.
+
+use super::callee::Callee;
+use super::caller::Caller;
+use super::state::{Call, Desk, Phase};
+use super::view::EndCause;
+use crate::wire::control::{Frame, Reason};
+
+impl Call {
+    /// Answered.
+    pub(super) fn talk(&mut self, desk: &Desk<'_>) {
+        self.answered = Some(desk.now);
+        self.enter(Phase::Talking, desk);
+    }
+
+    /// The user hangs up, or the call cannot go on: `cause`.
+    pub(super) fn hang_up(&mut self, cause: EndCause, desk: &mut Desk<'_>) {
+        match self.phase {
+            Phase::Caller(Caller::Lookup | Caller::Connecting) => self.end(cause, desk),
+            Phase::Callee(_) => self.refuse(Reason::Declined, EndCause::DeclinedHere, desk),
+            Phase::Caller(_) | Phase::Talking => {
+                self.send(Frame::CallTerminate { call_id: self.call_id, reason: cause.to_tell() }, desk);
+                self.enter(Phase::Ending(cause), desk);
+            }
+            Phase::Ending(_) | Phase::Ended(_) => {}
+        }
+    }
+
+    /// The daemon stops: the peer is told, nobody waits for it to confirm.
+    pub(super) fn cut(&mut self, reason: Reason, desk: &mut Desk<'_>) {
+        let cause = match self.phase {
+            Phase::Ending(cause) => cause,
+            _ => self.unanswered(EndCause::told(reason)),
+        };
+        let untold = matches!(self.phase, Phase::Caller(Caller::Lookup | Caller::Connecting) | Phase::Ending(_));
+        if !untold {
+            self.send(Frame::CallTerminate { call_id: self.call_id, reason }, desk);
+        }
+        self.end(cause, desk);
+    }
+
+    /// CALL_TERMINATE.
+    pub(super) fn terminated(&mut self, reason: Reason, desk: &mut Desk<'_>) {
+        self.send(Frame::CallTerminateReply { call_id: self.call_id, ok: true }, desk);
+        self.reply = None;
+        match self.phase {
+            Phase::Ending(cause) => self.end(cause, desk),
+            _ => self.end(self.unanswered(EndCause::told(reason)), desk),
+        }
+    }
+
+    /// CALL_TERMINATE_REPLY, whatever it says: the peer does not have the call any more.
+    pub(super) fn end_confirmed(&mut self, desk: &Desk<'_>) {
+        if let Phase::Ending(cause) = self.phase {
+            self.end(cause, desk);
+        }
+    }
+
+    /// CALL_HOLD. Before the answer there is nothing to hold.
+    pub(super) fn peer_held(&mut self, on: bool) {
+        if self.phase == Phase::Talking {
+            self.held_there = on;
+        }
+    }
+
+    /// The user holds or resumes.
+    pub(super) fn hold(&mut self, on: bool, desk: &mut Desk<'_>) {
+        if self.held_here != on {
+            self.held_here = on;
+            self.send(Frame::CallHold { call_id: self.call_id, on }, desk);
+        }
+    }
+
+    /// The session was lost, or is back. Ringing goes on meanwhile; its own limit holds.
+    pub(super) fn set_lost(&mut self, lost: bool, desk: &Desk<'_>) {
+        if self.phase == Phase::Talking && self.lost != lost {
+            self.lost = lost;
+            self.restart_timer(desk);
+        }
+    }
+
+    /// The session is gone for good.
+    pub(super) fn session_closed(&mut self, reason: Reason, desk: &Desk<'_>) {
+        let replaced = matches!(reason, Reason::Glare | Reason::PeerRestarted);
+        match self.phase {
+            Phase::Caller(Caller::Lookup | Caller::Connecting) | Phase::Ended(_) => {}
+            Phase::Ending(cause) => self.end(cause, desk),
+            // Another session should take over; every state but Talking has its limit already.
+            Phase::Talking if replaced => self.set_lost(true, desk),
+            _ if replaced => {}
+            _ => {
+                self.may_return = matches!(self.phase, Phase::Callee(Callee::Alerting | Callee::Silent));
+                self.end(self.unanswered(EndCause::told(reason)), desk);
+            }
+        }
+    }
+
+    /// Says on a new session where the call stands. All of it is harmless to a peer that knows, and tells one that
+    /// restarted that there was a call.
+    pub(super) fn repeat(&mut self, desk: &mut Desk<'_>) {
+        self.set_lost(false, desk);
+        match self.phase {
+            Phase::Caller(Caller::Calling | Caller::Ringing) => self.invite(desk),
+            Phase::Callee(Callee::Alerting | Callee::Silent) => self.invited_again(0, desk),
+            Phase::Talking => {
+                if !self.ours {
+                    self.invited_again(0, desk);
+                }
+                self.send(Frame::CallHold { call_id: self.call_id, on: self.held_here }, desk);
+            }
+            Phase::Ending(cause) => {
+                self.send(Frame::CallTerminate { call_id: self.call_id, reason: cause.to_tell() }, desk);
+            }
+            Phase::Caller(_) | Phase::Callee(_) | Phase::Ended(_) => {}
+        }
+    }
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Two daemons' calls joined by a virtual link: frames arrive in order and once, as sessions deliver them, but a
+//! session may be replaced at any moment.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::random::Random;
+use crate::time::{Instant, Now};
+use crate::wire::control::Reason;
+
+mod crowd;
+mod exhaustive;
+mod glare;
+mod line;
+mod signalling;
+
+/// One way through the link, unless a test wants another.
+const DELAY: Duration = Duration::from_millis(20);
+/// How long the overlay needs to find a peer.
+const LOOKUP: Duration = Duration::from_millis(150);
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn at(mono: Instant) -> Now {
+    Now { mono, unix: 1_000_000 + mono.as_micros() / 1_000_000 }
+}
+
+/// One end of the link.
+struct End {
+    calls: Calls,
+    key: CallKey,
+    /// What this end thinks of the other's calls.
+    verdict: Verdict,
+    /// Whether it has been told of a session.
+    session: bool,
+    media: bool,
+    /// How often media started.
+    starts: u32,
+    rung: bool,
+    /// Every call it was shown, in its latest state.
+    views: BTreeMap<CallNumber, CallView>,
+    /// Every frame it sent.
+    sent: Vec<Frame>,
+    /// When the last frame to it arrives: none overtakes another.
+    last_arrival: Instant,
+    random: Random,
+}
+
+impl End {
+    fn new(own: u8, peer: u8, random: Random) -> Self {
+        let mut calls = Calls::new(CallConfig::default());
+        calls.add_local(LocalId(0), NodeId([own; 20]));
+        Self {
+            calls,
+            key: CallKey { local: LocalId(0), peer: NodeId([peer; 20]) },
+            verdict: Verdict::Ring { contact: true },
+            session: false,
+            media: false,
+            starts: 0,
+            rung: false,
+            views: BTreeMap::new(),
+            sent: Vec::new(),
+            last_arrival: Instant::ZERO,
+            random,
+        }
+    }
+
+    fn last(&self) -> &CallView {
+        self.views.values().last().expect("a call")
+    }
+}
+
+/// What happens later.
+#[derive(Clone, Debug)]
+enum Later {
+    Found(usize),
+    SessionUp(usize),
+    Frame(usize, Frame),
+}
+
+struct Pair {
+    now: Instant,
+    ends: [End; 2],
+    later: BTreeMap<(Instant, u64), Later>,
+    counter: u64,
+    delay: Duration,
+    lookup: Duration,
+    /// The handshake's packets arrive.
+    reachable: bool,
+}
+
+impl Pair {
+    /// Two strangers to each other's calls, no session yet. End 0 has the lower ID.
+    fn new(seed: u64) -> Self {
+        Self {
+            now: Instant::ZERO,
+            ends: [End::new(1, 2, Random::seeded(seed)), End::new(2, 1, Random::seeded(!seed))],
+            later: BTreeMap::new(),
+            counter: 0,
+            delay: DELAY,
+            lookup: LOOKUP,
+            reachable: true,
+        }
+    }
+
+    /// Two ends with a session between them.
+    fn connected() -> Self {
+        let mut pair = Self::new(1);
+        pair.ends.iter_mut().for_each(|end| end.session = true);
+        pair
+    }
+
+    /// Two ends in a call that end 0 dialled.
+    fn talking() -> Self {
+        let mut pair = Self::connected();
+        pair.dial(0);
+        pair.run(secs(1));
+        pair.answer(1);
+        pair.run(secs(1));
+        assert_eq!(pair.states(), [State::Active; 2]);
+        pair
+    }
+
+    fn now(&self) -> Now {
+        at(self.now)
+    }
+
+    fn schedule(&mut self, at: Instant, what: Later) {
+        self.counter += 1;
+        self.later.insert((at, self.counter), what);
+    }
+
+    fn dial(&mut self, end: usize) {
+        let (now, key) = (self.now(), self.ends[end].key);
+        let End { calls, random, .. } = &mut self.ends[end];
+        calls.dial(key, now, random).expect("the line is free");
+        self.drain(end);
+    }
+
+    fn answer(&mut self, end: usize) {
+        let now = self.now();
+        self.ends[end].calls.answer(None, now).expect("it rings");
+        self.drain(end);
+    }
+
+    fn decline(&mut self, end: usize) {
+        let now = self.now();
+        self.ends[end].calls.decline(None, now).expect("it rings");
+        self.drain(end);
+    }
+
+    fn hangup(&mut self, end: usize) {
+        let now = self.now();
+        self.ends[end].calls.hangup(None, now).expect("there is a call");
+        self.drain(end);
+    }
+
+    fn hold(&mut self, end: usize, on: bool) {
+        let now = self.now();
+        self.ends[end].calls.hold(None, Some(on), now).expect("there is a call");
+        self.drain(end);
+    }
+
+    /// Something the session of one end reports.
+    fn report(&mut self, end: usize, report: impl FnOnce(&mut Calls, CallKey, Now)) {
+        let (now, key) = (self.now(), self.ends[end].key);
+        report(&mut self.ends[end].calls, key, now);
+        self.drain(end);
+    }
+
+    /// The daemon of one end dies and comes back with nothing; a new session replaces the old.
+    fn restart(&mut self, end: usize) {
+        let (own, peer) = (self.ends[1 - end].key.peer.0[0], self.ends[end].key.peer.0[0]);
+        self.ends[end] = End::new(own, peer, Random::seeded(99));
+        self.ends[end].session = true;
+        self.later.clear();
+        self.report(1 - end, Calls::session_moved);
+    }
+
+    /// The session is replaced: what is under way comes late, what came last may come again, and both ends are told.
+    fn replace_session(&mut self, random: &mut Random) {
+        for (_, later) in core::mem::take(&mut self.later) {
+            let extra = Duration::from_millis(random.below(200));
+            let Later::Frame(end, frame) = later else {
+                self.schedule(self.now + extra, later);
+                continue;
+            };
+            let arrival = self.ends[end].last_arrival.max(self.now + extra);
+            self.ends[end].last_arrival = arrival;
+            self.schedule(arrival, Later::Frame(end, frame));
+        }
+        for end in [0, 1] {
+            if let Some(frame) = self.ends[1 - end].sent.last().cloned().filter(|_| random.below(2) == 0) {
+                self.schedule(self.now + self.delay, Later::Frame(end, frame));
+            }
+            if self.ends[end].session {
+                self.report(end, Calls::session_moved);
+            }
+        }
+    }
+
+    fn drain(&mut self, index: usize) {
+        while let Some(event) = self.ends[index].calls.poll_event() {
+            let end = &mut self.ends[index];
+            match event {
+                CallEvent::FindPeer { .. } if end.session => self.schedule(self.now, Later::SessionUp(index)),
+                CallEvent::FindPeer { .. } => self.schedule(self.now + self.lookup, Later::Found(index)),
+                CallEvent::Connect { .. } if self.reachable => {
+                    self.schedule(self.now + self.delay * 2, Later::SessionUp(index));
+                    self.schedule(self.now + self.delay * 3, Later::SessionUp(1 - index));
+                }
+                CallEvent::Connect { .. } => {}
+                CallEvent::Send { frame, .. } => {
+                    end.sent.push(frame.clone());
+                    let other = &mut self.ends[1 - index];
+                    other.last_arrival = other.last_arrival.max(self.now + self.delay);
+                    let arrival = other.last_arrival;
+                    self.schedule(arrival, Later::Frame(1 - index, frame));
+                }
+                CallEvent::StartMedia { .. } => {
+                    assert!(!end.media, "started twice");
+                    end.media = true;
+                    end.starts += 1;
+                }
+                CallEvent::StopMedia { .. } => {
+                    assert!(end.media, "stopped twice");
+                    end.media = false;
+                }
+                CallEvent::Changed(view) => {
+                    end.rung |= view.state == State::Alerting;
+                    end.views.insert(view.number, view);
+                }
+                CallEvent::InCall { .. } | CallEvent::SessionDone { .. } => {}
+            }
+        }
+    }
+
+    /// Lets time pass.
+    fn run(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some(next) = self.next().filter(|next| *next <= until) {
+            self.now = self.now.max(next);
+            self.step();
+        }
+        self.now = until;
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let timeouts = self.ends.iter().filter_map(|end| end.calls.poll_timeout()).map(|deadline| deadline.at);
+        self.later.keys().next().map(|(at, _)| *at).into_iter().chain(timeouts).min()
+    }
+
+    fn step(&mut self) {
+        let now = self.now();
+        match self.later.first_entry().filter(|entry| entry.key().0 <= now.mono).map(|entry| entry.remove()) {
+            Some(Later::Found(end)) => self.report(end, Calls::peer_found),
+            Some(Later::SessionUp(end)) => {
+                self.ends[end].session = true;
+                self.report(end, Calls::session_up);
+            }
+            Some(Later::Frame(end, frame)) => {
+                let End { calls, random, key, verdict, .. } = &mut self.ends[end];
+                calls.handle_frame(*key, frame, || *verdict, now, random);
+                self.drain(end);
+            }
+            None => {
+                for end in [0, 1] {
+                    self.ends[end].calls.handle_timeout(now);
+                    self.drain(end);
+                }
+            }
+        }
+    }
+
+    fn states(&self) -> [State; 2] {
+        [0, 1].map(|end| self.ends[end].last().state)
+    }
+
+    /// Why the last call of each end is over.
+    fn causes(&self) -> [Option<EndCause>; 2] {
+        [0, 1].map(|end| self.ends[end].last().cause.filter(|_| self.ends[end].calls.is_empty()))
+    }
+
+    fn media(&self) -> [bool; 2] {
+        [0, 1].map(|end| self.ends[end].media)
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Ephemeral key exchange: ECDH on P-256. A key lives for one handshake.
+
+use core::fmt;
+
+use openssl::derive::Deriver;
+use openssl::ec::EcKey;
+use openssl::pkey::{PKey, Private, Public};
+use zeroize::Zeroizing;
+
+use super::kdf::Secret;
+use super::{BadKey, CryptoError, p256};
+use crate::random::Random;
+
+/// Length of a public key as sent: a SubjectPublicKeyInfo.
+pub const PUBLIC_KEY_LEN: usize = p256::SPKI_LEN;
+
+/// A fresh private key and its public half. OpenSSL overwrites the private number when it is dropped.
+pub struct Ephemeral {
+    key: PKey<Private>,
+    public: [u8; PUBLIC_KEY_LEN],
+}
+
+impl Ephemeral {
+    /// A new key out of `random`.
+    pub fn generate(random: &mut Random) -> Result<Self, CryptoError> {
+        Self::from_key(p256::generate(random)?)
+    }
+
+    /// The key with a known private value: for test vectors.
+    #[cfg(test)]
+    pub(crate) fn from_scalar(scalar: &[u8; 32]) -> Self {
+        Self::from_key(p256::from_scalar(scalar).unwrap().unwrap()).unwrap()
+    }
+
+    fn from_key(key: EcKey<Private>) -> Result<Self, CryptoError> {
+        let public = p256::spki(key.public_key())?;
+        Ok(Self { key: PKey::from_ec_key(key)?, public })
+    }
+
+    /// The public half, as sent.
+    pub const fn public(&self) -> &[u8; PUBLIC_KEY_LEN] {
+        &self.public
+    }
+
+    /// The secret shared with the owner of `theirs`: the x coordinate of the common point.
+    pub fn agree(&self, theirs: &PeerKey) -> Result<Secret, CryptoError> {
+        let mut shared = Zeroizing::new([0; 32]);
+        let mut deriver = Deriver::new(&self.key)?;
+        // PeerKey::parse has checked the point, so OpenSSL need not multiply it by the group order once more.
+        deriver.set_peer_ex(&theirs.0, false)?;
+        match deriver.derive(&mut *shared)? {
+            32 => Ok(shared),
+            _ => Err(CryptoError),
+        }
+    }
+}
+
+impl fmt::Debug for Ephemeral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ephemeral")
+    }
+}
+
+/// The other side's public half: a point of the curve.
+pub struct PeerKey(PKey<Public>);
+
+impl PeerKey {
+    /// Reads the 91 bytes; anything but the template with a point of the curve is refused.
+    pub fn parse(spki: &[u8; PUBLIC_KEY_LEN]) -> Result<Self, BadKey> {
+        p256::public_key(spki).map(Self).ok_or(BadKey)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_agree_on_the_secret() {
+        let mut random = Random::seeded(1);
+        let (alice, bob) = (Ephemeral::generate(&mut random).unwrap(), Ephemeral::generate(&mut random).unwrap());
+        let (to_bob, to_alice) = (PeerKey::parse(bob.public()).unwrap(), PeerKey::parse(alice.public()).unwrap());
+        assert_eq!(alice.agree(&to_bob), bob.agree(&to_alice));
+        assert_ne!(alice.public(), bob.public());
+    }
+
+    #[test]
+    fn a_point_off_the_curve_is_refused() {
+        let mut spki = *Ephemeral::generate(&mut Random::seeded(1)).unwrap().public();
+        spki[90] ^= 1;
+        assert_eq!(PeerKey::parse(&spki).err(), Some(BadKey));
+        let mut zero = spki;
+        zero[27..].fill(0);
+        assert_eq!(PeerKey::parse(&zero).err(), Some(BadKey));
+    }
+
+    #[test]
+    fn any_change_of_the_template_is_refused() {
+        let good = *Ephemeral::generate(&mut Random::seeded(1)).unwrap().public();
+        for position in 0..27 {
+            let mut spki = good;
+            spki[position] ^= 1;
+            assert_eq!(PeerKey::parse(&spki).err(), Some(BadKey), "byte {position}");
+        }
+    }
+}

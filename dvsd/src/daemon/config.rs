@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `dvsd.toml`: the administrator's settings. The daemon reads it and never writes it.
+//!
+//! Every option is described in `systemd/dvsd.toml`, which is installed as the example.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use dvsd::id::HostPort;
+use dvsd::wire::DEFAULT_PORT;
+use serde::Deserialize;
+
+/// All settings; every section and option may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) network: Network,
+    pub(crate) identity: Identity,
+    pub(crate) audio: Audio,
+    pub(crate) media: Media,
+    pub(crate) calls: Calls,
+    pub(crate) control: Control,
+    pub(crate) log: Log,
+}
+
+/// `[network]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Network {
+    /// `address:port` to listen on; `None` means port 5004 on every address.
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// Nodes through which the overlay is joined, `host:port` each.
+    pub(crate) bootstrap: Vec<String>,
+}
+
+impl Network {
+    /// The bootstrap nodes, checked.
+    pub(crate) fn bootstrap_nodes(&self) -> anyhow::Result<Vec<HostPort>> {
+        let parse = |text: &String| {
+            text.parse().map_err(|_| anyhow::anyhow!("[network] bootstrap: {text:?} is not host:port, as in \"seed.example.org:{DEFAULT_PORT}\""))
+        };
+        self.bootstrap.iter().map(parse).collect()
+    }
+}
+
+/// `[identity]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Identity {
+    /// The key file; relative paths start in the state directory.
+    pub(crate) file: PathBuf,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { file: PathBuf::from("identity.pem") }
+    }
+}
+
+/// `[audio]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Audio {
+    /// `alsa`, `wav:IN,OUT`, `tone`, `loop`, `loop:OUT` or `none`.
+    pub(crate) backend: String,
+    /// ALSA name of the capture device.
+    pub(crate) capture: String,
+    /// ALSA name of the playback device.
+    pub(crate) playback: String,
+}
+
+impl Default for Audio {
+    fn default() -> Self {
+        Self { backend: "alsa".into(), capture: "default".into(), playback: "default".into() }
+    }
+}
+
+/// `[media]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Media {
+    /// Opus bitrate in bit/s, 8000 to 64000.
+    pub(crate) bitrate: u32,
+    /// Opus complexity, 0 to 10.
+    pub(crate) complexity: u8,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self { bitrate: 32_000, complexity: 5 }
+    }
+}
+
+/// `[calls]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Calls {
+    /// What happens when somebody who is no contact calls.
+    pub(crate) unknown_callers: UnknownCallers,
+    /// Whether calls of contacts are answered at once.
+    pub(crate) auto_answer: bool,
+    /// Seconds a dialled call may ring, 5 to 60.
+    pub(crate) ring_seconds: u64,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { unknown_callers: UnknownCallers::Silent, auto_answer: false, ring_seconds: 60 }
+    }
+}
+
+/// `[calls] unknown_callers`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum UnknownCallers {
+    /// Ring as for a contact.
+    Ring,
+    /// The caller hears ringing, nobody is disturbed, a missed call is noted.
+    Silent,
+    /// Decline.
+    Reject,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Control {
+    /// Where the control pipes are; `None` leaves it to the command line and the environment.
+    pub(crate) directory: Option<PathBuf>,
+    /// Users (by number) who may look but not act.
+    pub(crate) observe_only: Vec<u32>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `dvsd=debug`.
+    pub(crate) level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into() }
+    }
+}
+
+impl Config {
+    /// Reads and checks `file`. A file that is not there means defaults, unless it was named explicitly.
+    pub(crate) fn load(file: &Path, explicit: bool) -> anyhow::Result<Self> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => String::new(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read the configuration {}", file.display())),
+        };
+        Self::parse(&text).with_context(|| format!("in {}", file.display()))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| one_line(text, &error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        self.network.bootstrap_nodes()?;
+        self.audio.backend.parse::<crate::audio::Backend>().context("[audio] backend")?;
+        if !(8_000..=64_000).contains(&self.media.bitrate) {
+            bail!("[media] bitrate: {} is not between 8000 and 64000 bit/s", self.media.bitrate);
+        }
+        if self.media.complexity > 10 {
+            bail!("[media] complexity: {} is not between 0 and 10", self.media.complexity);
+        }
+        if !(5..=60).contains(&self.calls.ring_seconds) {
+            bail!("[calls] ring_seconds: {} is not between 5 and 60", self.calls.ring_seconds);
+        }
+        Ok(())
+    }
+}
+
+/// A TOML error as one line that names the place.
+fn one_line(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let offset = error.span().map_or(0, |span| span.start);
+    let line = text.get(..offset).unwrap_or(text).matches('\n').count() + 1;
+    anyhow::anyhow!("line {line}: {}", error.message().replace('\n', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        format!("{:#}", Config::parse(text).unwrap_err())
+    }
+
+    #[test]
+    fn an_empty_file_means_defaults() {
+        let config = Config::parse("").unwrap();
+        assert_eq!(config.media.bitrate, 32_000);
+        assert_eq!(config.audio.backend, "alsa");
+        assert!(config.network.listen.is_none());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_what_would_be_known() {
+        let message = error("[network]\nlisten = \"[::]:5004\"\nbotstrap = []\n");
+        assert!(message.starts_with("line 3: unknown field `botstrap`"), "{message}");
+        assert!(message.contains("bootstrap"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        assert!(error("[media]\nbitrate = 500\n").contains("[media] bitrate"));
+        assert!(error("[media]\ncomplexity = 11\n").contains("[media] complexity"));
+        assert!(error("[calls]\nring_seconds = 0\n").contains("[calls] ring_seconds"));
+        assert!(error("[network]\nbootstrap = [\"host\"]\n").contains("[network] bootstrap"));
+        assert!(error("[audio]\nbackend = \"jack\"\n").contains("[audio] backend"));
+        assert!(error("[calls]\nunknown_callers = \"maybe\"\n").contains("unknown variant"));
+    }
+
+    #[test]
+    fn the_installed_example_is_valid_and_equals_the_defaults() {
+        let example = include_str!("../../../systemd/dvsd.toml");
+        let parsed = Config::parse(example).unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the daemon remembers on behalf of its clients: who they are, who answered, what happened lately.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use dvs_proto::message::ClientInfo;
+use dvsd::call::PastCall;
+
+/// Past calls kept in memory for the clients; the store keeps more.
+const MAX_HISTORY: usize = 200;
+
+/// The clients and the recent past.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// Clients without a name yet, and their users.
+    strangers: BTreeMap<u32, u32>,
+    clients: BTreeMap<u32, ClientInfo>,
+    answered_by: BTreeMap<u32, String>,
+    routes: BTreeMap<u32, String>,
+    history: VecDeque<PastCall>,
+}
+
+impl Desk {
+    /// Starts with the store's `history`, newest first.
+    pub(crate) fn new(history: Vec<PastCall>) -> Self {
+        let history = history.into_iter().take(MAX_HISTORY).collect();
+        Self { strangers: BTreeMap::new(), clients: BTreeMap::new(), answered_by: BTreeMap::new(), routes: BTreeMap::new(), history }
+    }
+
+    /// A client of the user `uid` came; its name follows.
+    pub(crate) fn arrived(&mut self, client: u32, uid: u32) {
+        self.strangers.insert(client, uid);
+    }
+
+    /// A client that came gave its name: it is attached. `None` when it never came, or is attached already.
+    pub(crate) fn attached(&mut self, client: u32, name: String) -> Option<ClientInfo> {
+        let uid = self.strangers.remove(&client)?;
+        let info = ClientInfo { client, uid, name };
+        self.clients.insert(client, info.clone());
+        Some(info)
+    }
+
+    /// A client left; `None` when it was never attached.
+    pub(crate) fn gone(&mut self, client: u32) -> Option<ClientInfo> {
+        self.strangers.remove(&client);
+        self.clients.remove(&client)
+    }
+
+    /// One client.
+    pub(crate) fn client(&self, client: u32) -> Option<&ClientInfo> {
+        self.clients.get(&client)
+    }
+
+    /// All clients.
+    pub(crate) fn clients(&self) -> Vec<ClientInfo> {
+        self.clients.values().cloned().collect()
+    }
+
+    /// Remembers who answered `call`, in words.
+    pub(crate) fn answered(&mut self, call: u32, client: u32) {
+        if let Some(info) = self.clients.get(&client) {
+            let user = nix::unistd::User::from_uid(info.uid.into()).ok().flatten();
+            let user = user.map_or_else(|| info.uid.to_string(), |user| user.name);
+            self.answered_by.insert(call, format!("{user} on {}", info.name));
+        }
+    }
+
+    /// Who answered `call`.
+    pub(crate) fn answered_by(&self, call: u32) -> Option<String> {
+        self.answered_by.get(&call).cloned()
+    }
+
+    /// Remembers how `call` reaches its peer, for when the session is gone.
+    pub(crate) fn routed(&mut self, call: u32, route: String) {
+        self.routes.insert(call, route);
+    }
+
+    /// How `call` reaches, or reached, its peer.
+    pub(crate) fn route(&self, call: u32) -> Option<String> {
+        self.routes.get(&call).cloned()
+    }
+
+    /// A call is over: it goes into the recent past.
+    pub(crate) fn ended(&mut self, call: u32, past: PastCall) {
+        self.answered_by.remove(&call);
+        self.routes.remove(&call);
+        self.history.push_front(past);
+        self.history.truncate(MAX_HISTORY);
+    }
+
+    /// The latest calls, newest first.
+    pub(crate) fn history(&self, limit: usize) -> impl Iterator<Item = &PastCall> {
+        self.history.iter().take(limit)
+    }
+}

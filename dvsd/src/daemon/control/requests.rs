@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What clients ask for, and what they and the store are told in return.
+
+use dvs_proto::message::{self, CallStats, Failure, FailureKind, Reply, Request, Snapshot};
+use dvsd::call::{CallError, CallNumber, DialError};
+use dvsd::id::NodeId;
+use dvsd::node::{CallView, Contact, Drain, Event, Node, PeopleError};
+use dvsd::people::{Resolved, Target};
+use dvsd::time::Now;
+
+use super::convert;
+use crate::clock;
+use crate::service::Service;
+
+/// Past calls in a snapshot.
+const SNAPSHOT_HISTORY: usize = 50;
+/// Longest name of a client.
+const MAX_CLIENT_NAME: usize = 64;
+
+type Outcome = Result<Reply, Failure>;
+
+impl Service {
+    /// Does what `client` asks for and says what came of it.
+    pub(crate) fn request(&mut self, client: u32, request: Request) -> Outcome {
+        match request {
+            Request::Attach { name } => self.attach(client, name),
+            Request::Snapshot => Ok(Reply::Snapshot(Box::new(self.snapshot(client)))),
+            Request::Resolve { text } => self.resolve(&text).map(|resolved| Reply::Target(convert::target(&resolved))),
+            Request::Dial { target } => self.dial(client, &target),
+            Request::Answer { call } => self.answer(client, call),
+            Request::Decline { call } => self.act(client, "declined", |service, now| {
+                service.command(|node| node.decline(call.map(CallNumber), now))
+            }),
+            Request::Hangup { call } => self.act(client, "hung up", |service, now| {
+                service.command(|node| node.hang_up(call.map(CallNumber), now))
+            }),
+            Request::Hold { call, on } => self.act(client, "hold", |service, now| {
+                service.command(|node| node.hold(call.map(CallNumber), on, now)).map(|(number, _)| number)
+            }),
+            Request::Mute { on } => Ok(self.mute(on)),
+            Request::Deafen { on } => Ok(self.deafen(on)),
+            Request::ContactAdd { name, target } => self.contact(|node, now| node.add_contact(&name, &target, now)),
+            Request::ContactRename { contact, name } => {
+                self.contact(|node, now| node.rename_contact(&contact, &name, now))
+            }
+            Request::ContactRemove { contact } => self.contact(|node, now| node.remove_contact(&contact, now)),
+            Request::ContactBlock { contact, on } => self.contact(|node, now| node.block(&contact, on, now)),
+            Request::History { limit } => Ok(Reply::History(self.history(limit as usize))),
+            // The server keeps that list itself.
+            Request::Levels { .. } => Ok(Reply::Done),
+            Request::Stats { call } => self.call_stats(call),
+        }
+    }
+
+    fn attach(&mut self, client: u32, mut name: String) -> Outcome {
+        name.retain(|c| !c.is_control());
+        name.truncate(name.char_indices().nth(MAX_CLIENT_NAME).map_or(name.len(), |(at, _)| at));
+        if let Some(info) = self.desk.attached(client, name) {
+            self.world.server.event(&message::Event::ClientAttached(info));
+        }
+        Ok(Reply::Snapshot(Box::new(self.snapshot(client))))
+    }
+
+    fn snapshot(&self, client: u32) -> Snapshot {
+        let now = clock::now();
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            identity: convert::identity(&self.node, now),
+            network: convert::network(&self.node, self.world.udp.local(), now),
+            audio: convert::audio(&self.world.talks),
+            contacts: self.node.people().contacts().map(convert::contact).collect(),
+            calls: self.node.calls().map(|view| self.call_info(&view)).collect(),
+            history: self.history(SNAPSHOT_HISTORY),
+            clients: self.desk.clients(),
+            you: client,
+        }
+    }
+
+    fn history(&self, limit: usize) -> Vec<message::PastCall> {
+        self.desk.history(limit).map(|past| convert::past_call(past, &self.node)).collect()
+    }
+
+    fn resolve(&self, text: &str) -> Result<Resolved, Failure> {
+        self.node.people().resolve(text).map_err(people_failure)
+    }
+
+    fn dial(&mut self, client: u32, target: &str) -> Outcome {
+        let Resolved { invite, target, .. } = self.resolve(target)?;
+        if target == Target::Own {
+            let message = "that is your own ID; give it to somebody who wants to call you";
+            return Err(Failure::new(FailureKind::BadInput, message));
+        }
+        let now = clock::now();
+        let dialled = self.command(|node| node.dial(invite.id, invite.fingerprint, now));
+        let number = dialled.map_err(|error| dial_failure(&error))?;
+        self.follow_hints(&invite);
+        self.announce(client, "dialled", number);
+        self.reply_call(number)
+    }
+
+    fn answer(&mut self, client: u32, call: Option<u32>) -> Outcome {
+        let now = clock::now();
+        let ringing = call.map(CallNumber).or_else(|| self.node.ringing());
+        if let Some(number) = ringing {
+            self.desk.answered(number.0, client);
+        }
+        self.act(client, "answered", |service, _| service.command(|node| node.answer(ringing, now)))
+    }
+
+    /// Does something to a call, tells the other clients who did it, and shows the call.
+    fn act(
+        &mut self,
+        client: u32,
+        action: &str,
+        act: impl FnOnce(&mut Self, Now) -> Result<CallNumber, CallError>,
+    ) -> Outcome {
+        let number = act(self, clock::now()).map_err(|error| call_failure(&error))?;
+        self.announce(client, action, number);
+        self.reply_call(number)
+    }
+
+    fn announce(&self, client: u32, action: &str, call: CallNumber) {
+        if let Some(client) = self.desk.client(client).cloned() {
+            let action = action.to_owned();
+            self.world.server.event(&message::Event::Acted { client, action, call: Some(call.0) });
+        }
+    }
+
+    fn reply_call(&self, number: CallNumber) -> Outcome {
+        match self.node.call(number) {
+            Some(view) => Ok(Reply::Call(self.call_info(&view))),
+            None => Ok(Reply::Done),
+        }
+    }
+
+    fn mute(&mut self, on: Option<bool>) -> Reply {
+        let on = on.unwrap_or(!self.world.talks.muted());
+        self.world.talks.set_mute(on);
+        self.audio_changed();
+        Reply::Switched { on }
+    }
+
+    fn deafen(&mut self, on: Option<bool>) -> Reply {
+        let on = on.unwrap_or(!self.world.talks.deafened());
+        self.world.talks.set_deafen(on);
+        self.audio_changed();
+        Reply::Switched { on }
+    }
+
+    fn audio_changed(&self) {
+        self.world.server.event(&message::Event::Audio(convert::audio(&self.world.talks)));
+    }
+
+    fn contact(
+        &mut self,
+        act: impl FnOnce(&mut Node, Now) -> (Result<Contact, PeopleError>, Drain<'_>),
+    ) -> Outcome {
+        let contact = self.command(|node| act(node, clock::now())).map_err(people_failure)?;
+        Ok(Reply::Contact(convert::contact(&contact)))
+    }
+
+    fn call_stats(&self, call: Option<u32>) -> Outcome {
+        let talks = &self.world.talks;
+        let call = call.map(CallNumber).or_else(|| talks.running().next()).or_else(|| talks.last_ended());
+        let stats = call.and_then(|call| self.stats(call));
+        stats.map(|stats| Reply::Stats(Box::new(stats))).ok_or_else(|| {
+            Failure::new(FailureKind::NotFound, "no such call has had any sound since the daemon started")
+        })
+    }
+
+    /// The figures of a call that runs or ended lately.
+    pub(crate) fn stats(&self, call: CallNumber) -> Option<CallStats> {
+        let figures = self.world.talks.figures(call)?;
+        let session = self.node.call(call).and_then(|view| self.node.session_stats(view.key));
+        Some(convert::stats(call.0, &figures, session.as_ref()))
+    }
+
+    fn call_info(&self, view: &CallView) -> message::CallInfo {
+        let mut info = convert::call(view, &self.node);
+        info.answered_by = self.desk.answered_by(view.number.0);
+        info.route = self.desk.route(view.number.0);
+        info
+    }
+
+    /// Tells clients and store what happened in the node.
+    pub(crate) fn happened(&mut self, event: Event) {
+        match event {
+            Event::Call(view) => self.call_changed(&view),
+            Event::Contact(contact) => {
+                self.world.store.save_contact(contact.clone());
+                self.world.server.event(&message::Event::Contact(convert::contact(&contact)));
+            }
+            Event::ContactRemoved(id) => {
+                self.world.store.remove_contact(id);
+                self.world.server.event(&message::Event::ContactRemoved { id: id.to_string() });
+            }
+            Event::KeyChanged(id) => self.activity(format!(
+                "WARNING: {} shows another key than before; if that is expected, remove and add the contact again",
+                self.name_of(id)
+            )),
+            Event::Network => {
+                let network = convert::network(&self.node, self.world.udp.local(), clock::now());
+                self.world.server.event(&message::Event::Network(network));
+            }
+        }
+    }
+
+    fn call_changed(&mut self, view: &CallView) {
+        if let Some(stats) = self.node.session_stats(view.key) {
+            self.desk.routed(view.number.0, stats.path.to_string());
+        }
+        let info = self.call_info(view);
+        tracing::info!(call = info.call, peer = %view.key.peer, state = ?view.state, cause = ?view.cause, "call");
+        let number = info.call;
+        self.world.server.event(&message::Event::Call(info));
+        if let Some(past) = view.past() {
+            self.world.store.add_history(past);
+            self.desk.ended(number, past);
+            self.world.server.event(&message::Event::History(convert::past_call(&past, &self.node)));
+        }
+    }
+
+    fn activity(&self, text: String) {
+        tracing::warn!("{text}");
+        self.world.server.event(&message::Event::Activity { at: clock::now().unix, text });
+    }
+
+    fn name_of(&self, id: NodeId) -> String {
+        self.node.people().name_of(id).map_or_else(|| id.to_string(), str::to_owned)
+    }
+}
+
+fn dial_failure(error: &DialError) -> Failure {
+    Failure::new(FailureKind::State, error.to_string())
+}
+
+fn call_failure(error: &CallError) -> Failure {
+    let kind = match error {
+        CallError::NoSuchCall => FailureKind::NotFound,
+        CallError::NotRinging(_) | CallError::NotAnswered(_) | CallError::InCall(_) => FailureKind::State,
+    };
+    Failure::new(kind, error.to_string())
+}
+
+fn people_failure(error: PeopleError) -> Failure {
+    Failure::new(people_failure_kind(&error), error.to_string())
+}
+
+const fn people_failure_kind(error: &PeopleError) -> FailureKind {
+    match error {
+        PeopleError::NoSuchName(_) | PeopleError::NotContact => FailureKind::NotFound,
+        PeopleError::Full => FailureKind::Limit,
+        PeopleError::KeyMismatch | PeopleError::NoKey => FailureKind::State,
+        PeopleError::Name(_)
+        | PeopleError::NameTaken(_)
+        | PeopleError::AlreadyContact(_)
+        | PeopleError::OwnId
+        | PeopleError::Id(_) => FailureKind::BadInput,
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Wait for one thing, hand it to the service, and again.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::control::FromClient;
+use crate::resolver::Resolved;
+use crate::service::Service;
+use crate::systemd;
+
+/// How long a shutdown waits for peers to acknowledge the end of their sessions.
+const SHUTDOWN_WAIT: Duration = Duration::from_millis(1_500);
+/// Far enough away to mean never.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+/// What the loop woke up for.
+enum Wake {
+    Datagram,
+    Captured,
+    Client(FromClient),
+    Resolved(Resolved),
+    Deadline,
+    Tick,
+    Watchdog,
+    Signal,
+}
+
+/// The channels that feed the service.
+pub(crate) struct Feeds {
+    pub(crate) clients: mpsc::Receiver<FromClient>,
+    pub(crate) resolved: mpsc::Receiver<Resolved>,
+}
+
+/// Runs until a signal ends it, then says good-bye to everybody.
+pub(crate) async fn run(service: &mut Service, mut feeds: Feeds) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut alive = Heart::new();
+    systemd::ready(&service.summary());
+    loop {
+        match wait(service, &mut feeds, &mut [&mut terminate, &mut interrupt], &alive).await? {
+            Wake::Datagram => service.receive(),
+            Wake::Captured => service.captured(),
+            Wake::Client(message) => service.client(message),
+            Wake::Resolved(resolved) => service.resolved(&resolved),
+            Wake::Deadline => service.timeout(),
+            Wake::Tick => service.tick(),
+            Wake::Watchdog => alive.beat(),
+            Wake::Signal => break,
+        }
+    }
+    systemd::stopping();
+    shut_down(service, &mut feeds, &mut [&mut terminate, &mut interrupt], &alive).await
+}
+
+/// Ends calls and sessions, and waits a little for the peers' acknowledgements.
+async fn shut_down(
+    service: &mut Service,
+    feeds: &mut Feeds,
+    signals: &mut [&mut Signal; 2],
+    alive: &Heart,
+) -> anyhow::Result<()> {
+    service.shut_down();
+    let end = Instant::now() + SHUTDOWN_WAIT;
+    while !service.is_quiet() {
+        let waited = tokio::time::timeout_at(end, wait(service, feeds, signals, alive)).await;
+        match waited {
+            Ok(Ok(Wake::Datagram)) => service.receive(),
+            Ok(Ok(Wake::Deadline)) => service.timeout(),
+            Ok(Ok(Wake::Signal)) | Ok(Err(_)) | Err(_) => break,
+            Ok(Ok(_)) => {}
+        }
+    }
+    service.close();
+    Ok(())
+}
+
+async fn wait(
+    service: &mut Service,
+    feeds: &mut Feeds,
+    [terminate, interrupt]: &mut [&mut Signal; 2],
+    alive: &Heart,
+) -> anyhow::Result<Wake> {
+    let deadline = instant(service.deadline());
+    let tick = instant(service.next_tick());
+    let (udp, captured) = service.sources();
+    tokio::select! {
+        biased;
+        ready = udp.readable() => ready.map(|()| Wake::Datagram).map_err(Into::into),
+        ready = captured.ready() => ready.map(|()| Wake::Captured).map_err(Into::into),
+        () = tokio::time::sleep_until(deadline) => Ok(Wake::Deadline),
+        Some(message) = feeds.clients.recv() => Ok(Wake::Client(message)),
+        Some(resolved) = feeds.resolved.recv() => Ok(Wake::Resolved(resolved)),
+        () = tokio::time::sleep_until(tick) => Ok(Wake::Tick),
+        () = tokio::time::sleep_until(alive.due) => Ok(Wake::Watchdog),
+        _ = terminate.recv() => Ok(Wake::Signal),
+        _ = interrupt.recv() => Ok(Wake::Signal),
+    }
+}
+
+/// A wait from now on as an instant; `None` means never.
+fn instant(wait: Option<Duration>) -> Instant {
+    Instant::now() + wait.unwrap_or(NEVER)
+}
+
+/// When the service manager wants to hear from us.
+struct Heart {
+    period: Duration,
+    due: Instant,
+}
+
+impl Heart {
+    fn new() -> Self {
+        let period = systemd::watchdog_period().unwrap_or(NEVER);
+        Self { period, due: Instant::now() + period }
+    }
+
+    fn beat(&mut self) {
+        systemd::alive();
+        self.due = Instant::now() + self.period;
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Turns host names into addresses, without ever holding up the event loop.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dvsd::id::{HostPort, NodeId};
+use tokio::sync::mpsc;
+
+/// First wait after a name was not resolved; doubled up to [`MAX_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// Longest wait between two attempts at a name.
+const MAX_WAIT: Duration = Duration::from_secs(120);
+/// Answers under way to the event loop.
+const QUEUE: usize = 64;
+
+/// What addresses were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Joining the overlay.
+    Bootstrap,
+    /// Finding this peer.
+    Hints(NodeId),
+}
+
+/// Addresses, and what they are for.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) purpose: Purpose,
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// Asks for names; the answers come through the channel it was made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolver(mpsc::Sender<Resolved>);
+
+impl Resolver {
+    /// A resolver and the end its answers come out of.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Resolved>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
+    /// Resolves `name`. A bootstrap node is tried again until it resolves, a peer's hint once.
+    pub(crate) fn resolve(&self, purpose: Purpose, name: HostPort) {
+        let answers = self.0.clone();
+        tokio::spawn(async move {
+            let mut wait = FIRST_WAIT;
+            loop {
+                let outcome = tokio::net::lookup_host((name.host.as_str(), name.port)).await;
+                match outcome.map(Iterator::collect::<Vec<_>>) {
+                    Ok(addresses) if !addresses.is_empty() => {
+                        let _gone_at_exit = answers.send(Resolved { purpose, addresses }).await;
+                        return;
+                    }
+                    Ok(_) => tracing::warn!(%name, "has no address"),
+                    Err(error) => tracing::warn!(%name, %error, "cannot be resolved"),
+                }
+                if purpose != Purpose::Bootstrap {
+                    return;
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(MAX_WAIT);
+            }
+        });
+    }
+}

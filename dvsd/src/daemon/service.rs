@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The node with its world: feeds it what the event loop brings, and does what it asks for.
+
+use std::net::SocketAddr;
+use std::path::{Path as FilePath, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use dvs_proto::message;
+use dvsd::call::CallNumber;
+use dvsd::id::{ID_LEN, Invite, NodeId};
+use dvsd::node::{self, CallConfig, Event, Input, Node, Output, PeopleConfig};
+use dvsd::path::Path;
+use dvsd::random::Random;
+use dvsd::routing::RoutingConfig;
+use dvsd::time::Instant;
+use dvsd::wire::RECEIVE_BUFFER;
+
+use crate::config::{Config, UnknownCallers};
+use crate::control::{FromClient, Patience, Server, ServerConfig};
+use crate::control::{convert, desk::Desk};
+use crate::entropy::OpensslEntropy;
+use crate::event_loop::Feeds;
+use crate::exit::{self, Failed, OrExit};
+use crate::resolver::{Purpose, Resolved, Resolver};
+use crate::store::Store;
+use crate::talks::{Captured, Talks};
+use crate::udp::Udp;
+use crate::{Arguments, clock, identity_file};
+
+/// Datagrams taken from the kernel before anything else gets its turn.
+const MAX_BATCH: usize = 64;
+/// How often levels and reports go out while a call runs.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two media reports to the peer: five per second (PROTOCOL.md, "Media reports").
+const REPORT_TICKS: u64 = 2;
+/// Ticks between two sets of figures for the clients.
+const STATS_TICKS: u64 = 10;
+
+/// Everything the daemon consists of.
+pub(crate) struct Service {
+    pub(crate) node: Node,
+    pub(crate) world: World,
+    pub(crate) desk: Desk,
+    events: Vec<Event>,
+    deadline: Option<Instant>,
+    next_tick: Option<Instant>,
+    ticks: u64,
+}
+
+/// What the node's outputs act upon.
+pub(crate) struct World {
+    pub(crate) udp: Udp,
+    pub(crate) server: Server,
+    pub(crate) store: Store,
+    pub(crate) talks: Talks,
+    pub(crate) resolver: Resolver,
+}
+
+impl Service {
+    /// Opens everything, in the order in which a user can mend what fails.
+    pub(crate) fn start(arguments: &Arguments, config: &Config) -> Result<(Self, Feeds), Failed> {
+        let state = state_directory(arguments);
+        std::fs::create_dir_all(&state)
+            .with_context(|| format!("cannot create the state directory {}", state.display()))
+            .or_exit(exit::STORE)?;
+        let mut random = Random::new(OpensslEntropy);
+        let identity =
+            identity_file::load_or_create(&state.join(&config.identity.file), &mut random).or_exit(exit::IDENTITY)?;
+        let (store, loaded) = Store::open(&state.join("dvs.db")).or_exit(exit::STORE)?;
+        let udp = Udp::bind(config.network.listen).or_exit(exit::UNAVAILABLE)?;
+        let (server, clients) = Server::start(server_config(arguments, config)).or_exit(exit::UNAVAILABLE)?;
+        let talks = Talks::new(config).or_exit(exit::CONFIG)?;
+        let (resolver, resolved) = Resolver::new();
+        for name in config.network.bootstrap_nodes().or_exit(exit::CONFIG)? {
+            resolver.resolve(Purpose::Bootstrap, name);
+        }
+        let node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
+        let world = World { udp, server, store, talks, resolver };
+        let desk = Desk::new(loaded.history);
+        let mut service =
+            Self { node, world, desk, events: Vec::new(), deadline: None, next_tick: None, ticks: 0 };
+        service.timeout();
+        Ok((service, Feeds { clients, resolved }))
+    }
+
+    /// One line for the service manager and the log.
+    pub(crate) fn summary(&self) -> String {
+        let summary = format!("{} on {}", self.node.identity().public().id(), self.world.udp.local());
+        tracing::info!("{summary}");
+        summary
+    }
+
+    /// What the event loop waits for besides messages and timers.
+    pub(crate) fn sources(&mut self) -> (&Udp, &Captured) {
+        (&self.world.udp, self.world.talks.captured())
+    }
+
+    /// How long until the node wants a timeout.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline.map(|at| at.since(clock::now().mono))
+    }
+
+    /// How long until the next tick; only while a call runs.
+    pub(crate) fn next_tick(&self) -> Option<Duration> {
+        self.next_tick.map(|at| at.since(clock::now().mono))
+    }
+
+    /// Reads what the socket has and hands it to the node.
+    pub(crate) fn receive(&mut self) {
+        let mut buffer = [0; RECEIVE_BUFFER];
+        for _ in 0..MAX_BATCH {
+            let Some((length, from)) = self.world.udp.receive(&mut buffer) else { return };
+            if let Some(bytes) = buffer.get_mut(..length) {
+                self.input(Input::Datagram { from: Path::direct(from), bytes });
+            }
+        }
+    }
+
+    /// Sends what the microphones have encoded.
+    pub(crate) fn captured(&mut self) {
+        self.world.talks.acknowledge();
+        while let Some((call, frame)) = self.world.talks.next_frame() {
+            self.input(Input::Frame {
+                call,
+                captured: Instant::from_micros(frame.captured_us),
+                ticks: frame.ticks,
+                first: frame.first,
+                opus: frame.payload(),
+            });
+        }
+    }
+
+    /// The node's deadline has passed.
+    pub(crate) fn timeout(&mut self) {
+        self.input(Input::Timeout);
+    }
+
+    /// Names were resolved.
+    pub(crate) fn resolved(&mut self, resolved: &Resolved) {
+        let v4_only = self.world.udp.local().is_ipv4();
+        let addresses: Vec<_> = resolved.addresses.iter().copied().filter(|to| !v4_only || to.is_ipv4()).collect();
+        match resolved.purpose {
+            Purpose::Bootstrap => self.input(Input::Bootstrap(&addresses)),
+            Purpose::Hints(peer) => self.input(Input::Hints { peer, addresses: &addresses }),
+        }
+    }
+
+    /// Has the addresses that an invite came with resolved; the search goes on with them.
+    pub(crate) fn follow_hints(&self, invite: &Invite) {
+        for hint in invite.at.iter().chain(invite.via.iter().map(|(_, address)| address)) {
+            self.world.resolver.resolve(Purpose::Hints(invite.id), hint.clone());
+        }
+    }
+
+    /// A client came, went, or wants something.
+    pub(crate) fn client(&mut self, message: FromClient) {
+        match message {
+            FromClient::Attached { client, uid, .. } => self.desk.arrived(client, uid),
+            FromClient::Gone { client } => {
+                if let Some(info) = self.desk.gone(client) {
+                    self.world.server.event(&message::Event::ClientGone(info));
+                }
+            }
+            FromClient::Request { client, id, request } => {
+                let outcome = self.request(client, request);
+                self.world.server.reply(client, id, outcome);
+                self.tell();
+            }
+        }
+    }
+
+    /// Ends all calls and sessions; what is to be said to the peers is sent.
+    pub(crate) fn shut_down(&mut self) {
+        tracing::info!("shutting down");
+        self.input(Input::Shutdown);
+    }
+
+    /// Whether all peers have acknowledged the end.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.node.is_quiet()
+    }
+
+    /// Writes down what is not yet on disk.
+    pub(crate) fn close(&mut self) {
+        if let Err(error) = self.world.store.flush() {
+            tracing::error!(%error, "contacts and history are not all on disk");
+        }
+    }
+
+    /// Levels and reports, while a call runs.
+    pub(crate) fn tick(&mut self) {
+        self.ticks += 1;
+        let reports = if self.ticks.is_multiple_of(REPORT_TICKS) { self.world.talks.reports() } else { Vec::new() };
+        for (call, report) in reports {
+            self.input(Input::Report { call, report });
+        }
+        if let Some(levels) = self.world.talks.levels().filter(|_| self.world.server.wants_levels()) {
+            self.world.server.event(&message::Event::Levels(levels));
+        }
+        if self.world.talks.trouble_changed() {
+            self.world.server.event(&message::Event::Audio(convert::audio(&self.world.talks)));
+        }
+        if self.ticks.is_multiple_of(STATS_TICKS) {
+            self.world.talks.close_second();
+            let running: Vec<CallNumber> = self.world.talks.running().collect();
+            for stats in running.into_iter().filter_map(|call| self.stats(call)) {
+                self.world.server.event(&message::Event::Stats(Box::new(stats)));
+            }
+        }
+        self.schedule_tick();
+    }
+
+    fn schedule_tick(&mut self) {
+        let running = self.world.talks.running().next().is_some();
+        self.next_tick = running.then(|| clock::now().mono + TICK);
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let drain = self.node.handle(input, clock::now());
+        self.deadline = self.world.carry_out(drain, &mut self.events);
+        self.tell();
+    }
+
+    /// Gives one command to the node and does what follows from it.
+    pub(crate) fn command<T>(&mut self, command: impl FnOnce(&mut Node) -> (T, node::Drain<'_>)) -> T {
+        let (outcome, drain) = command(&mut self.node);
+        self.deadline = self.world.carry_out(drain, &mut self.events);
+        outcome
+    }
+
+    /// Tells clients and store what happened.
+    fn tell(&mut self) {
+        for event in std::mem::take(&mut self.events) {
+            self.happened(event);
+        }
+        if self.next_tick.is_none() {
+            self.schedule_tick();
+        }
+    }
+}
+
+impl World {
+    /// Does what the node asks for; what users may want to know is left in `events`. Returns the next deadline.
+    fn carry_out(&mut self, mut drain: node::Drain<'_>, events: &mut Vec<Event>) -> Option<Instant> {
+        for output in drain.by_ref() {
+            match output {
+                Output::Transmit(transmit) => match transmit.path {
+                    Path::Direct(to) => self.udp.send(to, &transmit.datagram),
+                    Path::Tunnel(_) => tracing::debug!("no tunnels yet"),
+                },
+                Output::Play { call, seq, payload } => self.talks.play(call, seq, &payload),
+                Output::StartAudio { call } => self.talks.start(call),
+                Output::StopAudio { call } => self.talks.stop(call),
+                Output::PeerReport { call, report } => self.talks.peer_report(call, &report),
+                Output::Event(event) => events.push(event),
+            }
+        }
+        drain.deadline().map(|deadline| deadline.at)
+    }
+}
+
+fn node_config(config: &Config, local: SocketAddr, contacts: Vec<node::Contact>) -> node::Config {
+    let unknown_callers = match config.calls.unknown_callers {
+        UnknownCallers::Ring => dvsd::people::UnknownCallers::Ring,
+        UnknownCallers::Silent => dvsd::people::UnknownCallers::Silent,
+        UnknownCallers::Reject => dvsd::people::UnknownCallers::Reject,
+    };
+    node::Config {
+        call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), ..CallConfig::default() },
+        people: PeopleConfig { unknown_callers, auto_answer: config.calls.auto_answer },
+        routing: routing_config(local),
+        contacts,
+    }
+}
+
+/// What a socket bound to `local` can reach.
+fn routing_config(local: SocketAddr) -> RoutingConfig {
+    let ip = local.ip();
+    RoutingConfig {
+        loopback_only: ip.is_loopback(),
+        ipv4: ip.is_ipv4() || ip.is_unspecified(),
+        ipv6: ip.is_ipv6(),
+        ..RoutingConfig::new(NodeId([0; ID_LEN]))
+    }
+}
+
+fn state_directory(arguments: &Arguments) -> PathBuf {
+    let systemd = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    arguments.state_dir.clone().or_else(systemd).unwrap_or_else(|| FilePath::new("/var/lib/dvs").to_owned())
+}
+
+fn server_config(arguments: &Arguments, config: &Config) -> ServerConfig {
+    let directory = arguments.runtime_dir.clone().or_else(|| config.control.directory.clone());
+    ServerConfig {
+        directory: directory.unwrap_or_else(|| PathBuf::from("/run/dvs")),
+        observe_only: config.control.observe_only.clone(),
+        patience: Patience::default(),
+    }
+}
+

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the user may ask of a node. Each command answers at once and leaves its consequences in the drain.
+
+use super::{CallError, CallNumber, Contact, DialError, Drain, EndCause, MAIN, Node, PeopleError};
+use crate::call::CallKey;
+use crate::id::{Fingerprint, NodeId};
+use crate::time::Now;
+
+impl Node {
+    /// Calls `peer`. When `fingerprint` is given the peer's key must have it.
+    pub fn dial(
+        &mut self,
+        peer: NodeId,
+        fingerprint: Option<Fingerprint>,
+        now: Now,
+    ) -> (Result<CallNumber, DialError>, Drain<'_>) {
+        if fingerprint.is_some() {
+            self.sessions.pin(peer, fingerprint);
+        }
+        let number = self.calls.dial(CallKey { local: MAIN, peer }, now, &mut self.random);
+        (number, self.drain(now))
+    }
+
+    /// Answers the call that rings.
+    pub fn answer(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
+        let outcome = self.calls.answer(call, now);
+        (outcome, self.drain(now))
+    }
+
+    /// Refuses the call that rings.
+    pub fn decline(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
+        let outcome = self.calls.decline(call, now);
+        (outcome, self.drain(now))
+    }
+
+    /// Ends a call in any state.
+    pub fn hang_up(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
+        let outcome = self.calls.hangup(call, now);
+        (outcome, self.drain(now))
+    }
+
+    /// Puts a call on hold or resumes it; `None` toggles.
+    pub fn hold(
+        &mut self,
+        call: Option<CallNumber>,
+        on: Option<bool>,
+        now: Now,
+    ) -> (Result<(CallNumber, bool), CallError>, Drain<'_>) {
+        let outcome = self.calls.hold(call, on, now);
+        (outcome, self.drain(now))
+    }
+
+    /// Stores a contact under `name`; `target` is an ID or an invite.
+    pub fn add_contact(&mut self, name: &str, target: &str, now: Now) -> (Result<Contact, PeopleError>, Drain<'_>) {
+        let outcome = self.people.add(name, target);
+        (outcome, self.drain(now))
+    }
+
+    /// Gives a contact, named by name or ID, another name.
+    pub fn rename_contact(&mut self, contact: &str, name: &str, now: Now) -> (Result<Contact, PeopleError>, Drain<'_>) {
+        let outcome = self.people.rename(contact, name);
+        (outcome, self.drain(now))
+    }
+
+    /// Forgets a contact and its pinned key.
+    pub fn remove_contact(&mut self, contact: &str, now: Now) -> (Result<Contact, PeopleError>, Drain<'_>) {
+        let outcome = self.people.remove(contact);
+        (outcome, self.drain(now))
+    }
+
+    /// Blocks or unblocks a peer; a call with it ends.
+    pub fn block(&mut self, target: &str, on: bool, now: Now) -> (Result<Contact, PeopleError>, Drain<'_>) {
+        let outcome = self.people.block(target, on);
+        if let (true, Ok(contact)) = (on, &outcome) {
+            self.calls.abort(CallKey { local: MAIN, peer: contact.id }, EndCause::Blocked, now);
+        }
+        (outcome, self.drain(now))
+    }
+}

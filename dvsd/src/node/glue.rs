@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What each layer's events mean to the others.
+
+use super::{Event, MAIN, Node, Output};
+use crate::call::{CallEvent, CallKey, CallNumber, EndCause, Verdict};
+use crate::id::Fingerprint;
+use crate::path::Path;
+use crate::people::{self, PeopleEvent};
+use crate::routing::RoutingEvent;
+use crate::session::{ConnectError, SessionEvent, SessionId};
+use crate::time::Now;
+use crate::wire::control::{Frame, Reason};
+
+/// Rounds of event passing after which a loop between layers must be assumed. Honest traffic needs fewer than five.
+const MAX_ROUNDS: usize = 1_000;
+
+impl Node {
+    /// Passes events between the layers until all are silent, then collects what is to be sent.
+    pub(super) fn pump(&mut self, now: Now) {
+        for _ in 0..MAX_ROUNDS {
+            let busy = self.pump_routing(now) | self.pump_sessions(now) | self.pump_calls(now) | self.pump_people();
+            if !busy {
+                break;
+            }
+        }
+        while let Some(transmit) = self.sessions.poll_transmit() {
+            self.outputs.push_back(Output::Transmit(transmit));
+        }
+        while let Some(transmit) = self.routing.poll_transmit() {
+            self.outputs.push_back(Output::Transmit(transmit));
+        }
+    }
+
+    fn pump_routing(&mut self, now: Now) -> bool {
+        let Some(event) = self.routing.poll_event() else { return false };
+        match event {
+            RoutingEvent::Found { target, addresses, .. } => {
+                let paths = addresses.into_iter().map(|(address, rtt)| (Path::direct(address), Some(rtt))).collect();
+                self.found.insert(target, paths);
+                self.calls.peer_found(CallKey { local: MAIN, peer: target }, now);
+            }
+            RoutingEvent::NotFound { target, online } => {
+                let cause = if online { EndCause::NotFound } else { EndCause::Offline };
+                self.calls.peer_not_found(CallKey { local: MAIN, peer: target }, cause, now);
+            }
+            RoutingEvent::Online | RoutingEvent::Offline | RoutingEvent::ObservedChanged(_) => {
+                self.outputs.push_back(Output::Event(Event::Network));
+            }
+        }
+        true
+    }
+
+    fn pump_sessions(&mut self, now: Now) -> bool {
+        let Some(event) = self.sessions.poll_event() else { return false };
+        match event {
+            SessionEvent::Established { session, local, peer, fingerprint, .. } => {
+                self.established(session, CallKey { local, peer }, fingerprint, now);
+            }
+            SessionEvent::ConnectFailed { local, peer, why } => self.connect_failed(CallKey { local, peer }, why, now),
+            SessionEvent::Frame { session, frame } => self.frame_arrived(session, frame, now),
+            SessionEvent::Media { session, seq, payload } => self.media_arrived(session, seq, payload),
+            SessionEvent::Unstable { .. } => {}
+            SessionEvent::Lost { session } => self.with_key(session, |node, key| node.calls.session_lost(key, now)),
+            SessionEvent::Recovered { session } => {
+                self.with_key(session, |node, key| node.calls.session_recovered(key, now));
+            }
+            SessionEvent::Moved { from, to } => {
+                if let Some(key) = self.peers.remove(&from) {
+                    self.peers.insert(to, key);
+                    self.calls.session_moved(key, now);
+                }
+            }
+            SessionEvent::Closed { session, reason } => {
+                if let Some(key) = self.peers.remove(&session) {
+                    self.calls.session_closed(key, reason, now);
+                }
+            }
+        }
+        true
+    }
+
+    fn established(&mut self, session: SessionId, key: CallKey, fingerprint: Fingerprint, now: Now) {
+        if self.people.seen(key.peer, fingerprint, now).is_err() {
+            self.sessions.close(session, Reason::Blocked, now, &mut self.random);
+            self.key_changed(key, now);
+        } else {
+            self.peers.insert(session, key);
+            self.calls.session_up(key, now);
+        }
+    }
+
+    /// A known peer shows another key than the pinned one: no call comes about, and the user is warned.
+    fn key_changed(&mut self, key: CallKey, now: Now) {
+        self.people.key_changed(key.peer);
+        self.outputs.push_back(Output::Event(Event::KeyChanged(key.peer)));
+        self.calls.abort(key, EndCause::KeyChanged, now);
+    }
+
+    fn connect_failed(&mut self, key: CallKey, why: ConnectError, now: Now) {
+        match why {
+            ConnectError::KeyChanged { .. } => self.key_changed(key, now),
+            ConnectError::Version => self.calls.peer_not_found(key, EndCause::Version, now),
+            ConnectError::Timeout | ConnectError::NoPath => self.calls.peer_not_found(key, EndCause::Unreachable, now),
+        }
+    }
+
+    fn frame_arrived(&mut self, session: SessionId, frame: Frame, now: Now) {
+        let Some(key) = self.key_of(session) else { return };
+        match frame {
+            Frame::MediaReport(report) => {
+                if let Some(call) = self.talking_number(key) {
+                    self.outputs.push_back(Output::PeerReport { call, report });
+                }
+            }
+            frame => {
+                let people = &mut self.people;
+                let verdict = || verdict(people.verdict(key.peer, now));
+                self.calls.handle_frame(key, frame, verdict, now, &mut self.random);
+            }
+        }
+    }
+
+    fn media_arrived(&mut self, session: SessionId, seq: u32, payload: Vec<u8>) {
+        if let Some(call) = self.key_of(session).and_then(|key| self.talking_number(key)) {
+            self.outputs.push_back(Output::Play { call, seq, payload });
+        }
+    }
+
+    fn pump_calls(&mut self, now: Now) -> bool {
+        let Some(event) = self.calls.poll_event() else { return false };
+        match event {
+            CallEvent::FindPeer { key, .. } => self.find_peer(key, now),
+            CallEvent::Connect { key } => {
+                let paths = self.found.remove(&key.peer).unwrap_or_default();
+                self.sessions.connect(key.local, key.peer, &paths, now, &mut self.random);
+            }
+            CallEvent::Send { key, frame } => {
+                if let Some(session) = self.sessions.session_of(key.local, key.peer) {
+                    self.sessions.send(session, &frame, now);
+                }
+            }
+            CallEvent::StartMedia { key, number, .. } => {
+                self.talking.insert(number, key);
+                self.outputs.push_back(Output::StartAudio { call: number });
+            }
+            CallEvent::StopMedia { number, .. } => {
+                self.talking.remove(&number);
+                self.outputs.push_back(Output::StopAudio { call: number });
+            }
+            CallEvent::InCall { key, on } => {
+                if let Some(session) = self.sessions.session_of(key.local, key.peer) {
+                    self.sessions.set_in_call(session, on, now);
+                }
+            }
+            CallEvent::Changed(view) => self.outputs.push_back(Output::Event(Event::Call(view))),
+            CallEvent::SessionDone { key } => self.stop_searching(key),
+        }
+        true
+    }
+
+    /// A session that is already there saves the whole search.
+    fn find_peer(&mut self, key: CallKey, now: Now) {
+        if self.sessions.session_of(key.local, key.peer).is_some() {
+            self.calls.session_up(key, now);
+        } else {
+            self.routing.find(key.peer, &[], now, &mut self.random);
+        }
+    }
+
+    /// The session itself stays for a while: the next call to the same peer starts at once.
+    fn stop_searching(&mut self, key: CallKey) {
+        self.routing.cancel(key.peer);
+        self.sessions.cancel_connect(key.local, key.peer);
+        self.found.remove(&key.peer);
+    }
+
+    fn pump_people(&mut self) -> bool {
+        let Some(event) = self.people.poll_event() else { return false };
+        let event = match event {
+            PeopleEvent::Changed(contact) => Event::Contact(contact),
+            PeopleEvent::Removed(id) => Event::ContactRemoved(id),
+            PeopleEvent::Pin { peer, fingerprint } => {
+                self.sessions.pin(peer, fingerprint);
+                return true;
+            }
+            PeopleEvent::Block { peer, on } => {
+                self.sessions.block(peer, on);
+                return true;
+            }
+        };
+        self.outputs.push_back(Output::Event(event));
+        true
+    }
+
+    fn key_of(&self, session: SessionId) -> Option<CallKey> {
+        self.peers.get(&session).copied()
+    }
+
+    fn with_key(&mut self, session: SessionId, act: impl FnOnce(&mut Self, CallKey)) {
+        if let Some(key) = self.key_of(session) {
+            act(self, key);
+        }
+    }
+
+    fn talking_number(&self, key: CallKey) -> Option<CallNumber> {
+        self.talking.iter().find(|(_, talking)| **talking == key).map(|(number, _)| *number)
+    }
+}
+
+/// What `people/` says of a caller, in the words of `call/`; the two do not know each other.
+const fn verdict(verdict: people::Verdict) -> Verdict {
+    match verdict {
+        people::Verdict::Ring { contact } => Verdict::Ring { contact },
+        people::Verdict::AutoAnswer => Verdict::AutoAnswer,
+        people::Verdict::Silent => Verdict::Silent,
+        people::Verdict::Reject => Verdict::Reject,
+        people::Verdict::Blocked => Verdict::Blocked,
+    }
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Whole nodes on a virtual network, with one virtual clock.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Config, Drain, Event, Input, Node, Output};
+use crate::call::{CallConfig, CallNumber, CallView, EndCause, State};
+use crate::crypto::identity::{Identity, KeyKind};
+use crate::id::NodeId;
+use crate::path::{Path, Transmit};
+use crate::people::{PeopleConfig, UnknownCallers};
+use crate::random::Random;
+use crate::routing::RoutingConfig;
+use crate::time::{Instant, Now};
+
+/// One-way delay of the virtual network.
+const DELAY: Duration = Duration::from_millis(10);
+
+/// One node and everything it has put out.
+struct Host {
+    node: Node,
+    address: SocketAddr,
+    calls: BTreeMap<CallNumber, CallView>,
+    played: Vec<(CallNumber, u32, Vec<u8>)>,
+    sound: Vec<CallNumber>,
+    deadline: Option<Instant>,
+}
+
+impl Host {
+    fn id(&self) -> NodeId {
+        self.node.identity().public().id()
+    }
+
+    fn call(&self) -> &CallView {
+        self.calls.values().last().expect("no call")
+    }
+}
+
+/// Nodes joined by a network that delays, and loses `loss` of a thousand datagrams.
+struct Net {
+    hosts: Vec<Host>,
+    now: Now,
+    flying: Vec<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
+    loss: u64,
+    random: Random,
+}
+
+impl Net {
+    /// `count` nodes that all know the first one only; nobody else's number is known to anybody.
+    fn new(count: usize, unknown: UnknownCallers) -> Self {
+        let now = Now { mono: Instant::from_millis(1_000), unix: 1_700_000_000 };
+        let mut net = Self { hosts: Vec::new(), now, flying: Vec::new(), loss: 0, random: Random::seeded(99) };
+        for index in 0..count {
+            net.add(index, unknown);
+        }
+        let first = net.hosts[0].address;
+        for index in 1..count {
+            net.input(index, Input::Bootstrap(&[first]));
+        }
+        net.run(Duration::from_secs(3));
+        net
+    }
+
+    fn add(&mut self, index: usize, unknown: UnknownCallers) {
+        let mut random = Random::seeded(index as u64);
+        let identity = Identity::generate(KeyKind::Ed25519, &mut random).unwrap();
+        let people = PeopleConfig { unknown_callers: unknown, auto_answer: false };
+        let config = Config { call: CallConfig::default(), people, routing: RoutingConfig::new(NodeId([0; 20])), contacts: Vec::new() };
+        let node = Node::new(identity, config, self.now, random);
+        let address = format!("198.18.{index}.1:5004").parse().unwrap();
+        let host = Host {
+            node,
+            address,
+            calls: BTreeMap::new(),
+            played: Vec::new(),
+            sound: Vec::new(),
+            deadline: Some(self.now.mono),
+        };
+        self.hosts.push(host);
+    }
+
+    fn input(&mut self, index: usize, input: Input<'_>) {
+        let now = self.now;
+        self.command(index, |node| ((), node.handle(input, now)));
+    }
+
+    fn command<T>(&mut self, index: usize, command: impl FnOnce(&mut Node) -> (T, Drain<'_>)) -> T {
+        let host = &mut self.hosts[index];
+        let (outcome, mut drain) = command(&mut host.node);
+        let outputs: Vec<Output> = drain.by_ref().collect();
+        host.deadline = drain.deadline().map(|deadline| deadline.at);
+        for output in outputs {
+            self.carry_out(index, output);
+        }
+        outcome
+    }
+
+    fn carry_out(&mut self, index: usize, output: Output) {
+        let host = &mut self.hosts[index];
+        match output {
+            Output::Transmit(Transmit { path: Path::Direct(to), datagram }) => {
+                if self.random.below(1_000) >= self.loss {
+                    self.flying.push((self.now.mono + DELAY, host.address, to, datagram));
+                }
+            }
+            Output::Transmit(_) => panic!("no tunnels here"),
+            Output::Event(Event::Call(view)) => drop(host.calls.insert(view.number, view)),
+            Output::Event(_) | Output::PeerReport { .. } => {}
+            Output::Play { call, seq, payload } => host.played.push((call, seq, payload)),
+            Output::StartAudio { call } => host.sound.push(call),
+            Output::StopAudio { call } => host.sound.retain(|running| *running != call),
+        }
+    }
+
+    /// Lets `span` of virtual time pass.
+    fn run(&mut self, span: Duration) {
+        let end = self.now.mono + span;
+        while let Some(next) = self.next_moment().filter(|next| *next <= end) {
+            self.now.mono = self.now.mono.max(next);
+            self.deliver();
+            self.expire();
+        }
+        self.now.mono = end;
+    }
+
+    fn next_moment(&self) -> Option<Instant> {
+        let arrivals = self.flying.iter().map(|(at, ..)| *at);
+        let deadlines = self.hosts.iter().filter_map(|host| host.deadline);
+        arrivals.chain(deadlines).min()
+    }
+
+    fn deliver(&mut self) {
+        let now = self.now.mono;
+        let (due, later) = std::mem::take(&mut self.flying).into_iter().partition(|(at, ..)| *at <= now);
+        self.flying = later;
+        for (_, from, to, mut datagram) in due {
+            if let Some(index) = self.hosts.iter().position(|host| host.address == to) {
+                self.input(index, Input::Datagram { from: Path::direct(from), bytes: &mut datagram });
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        for index in 0..self.hosts.len() {
+            if self.hosts[index].deadline.is_some_and(|at| at <= self.now.mono) {
+                self.input(index, Input::Timeout);
+            }
+        }
+    }
+
+    fn dial(&mut self, from: usize, to: usize) -> CallNumber {
+        let (peer, now) = (self.hosts[to].id(), self.now);
+        self.command(from, |node| node.dial(peer, None, now)).unwrap()
+    }
+
+    fn answer(&mut self, index: usize) {
+        let now = self.now;
+        self.command(index, |node| node.answer(None, now)).unwrap();
+    }
+
+    fn speak(&mut self, index: usize, frames: u32) {
+        let call = self.hosts[index].call().number;
+        for frame in 0..frames {
+            let captured = self.now.mono;
+            let opus = [0x78; 80];
+            self.input(index, Input::Frame { call, captured, ticks: 8, first: frame == 0, opus: &opus });
+            self.run(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn two_nodes_that_know_only_a_third_find_each_other_and_talk() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    net.dial(1, 2);
+    net.run(Duration::from_millis(500));
+    assert_eq!(net.hosts[1].call().state, State::Ringing);
+    assert_eq!(net.hosts[2].call().state, State::Alerting);
+    assert!(net.hosts[1].sound.is_empty() && net.hosts[2].sound.is_empty(), "no audio before the answer");
+
+    net.answer(2);
+    net.run(Duration::from_millis(100));
+    assert_eq!(net.hosts[1].call().state, State::Active);
+    net.speak(1, 50);
+    net.speak(2, 50);
+    assert_eq!(net.hosts[2].played.len(), 50);
+    assert_eq!(net.hosts[1].played.len(), 50);
+    assert_eq!(net.hosts[1].played[0].2, [0x78; 80]);
+
+    let now = net.now;
+    net.command(1, |node| node.hang_up(None, now)).unwrap();
+    net.run(Duration::from_millis(200));
+    assert_eq!(net.hosts[1].call().cause, Some(EndCause::HungUp));
+    assert_eq!(net.hosts[2].call().cause, Some(EndCause::PeerHungUp));
+    assert!(net.hosts[1].sound.is_empty() && net.hosts[2].sound.is_empty());
+}
+
+#[test]
+fn a_call_comes_about_and_ends_cleanly_at_a_fifth_of_all_datagrams_lost() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    net.loss = 200;
+    net.dial(1, 2);
+    net.run(Duration::from_secs(8));
+    assert_eq!(net.hosts[2].call().state, State::Alerting);
+    net.answer(2);
+    net.run(Duration::from_secs(4));
+    assert_eq!(net.hosts[1].call().state, State::Active);
+    let now = net.now;
+    net.command(2, |node| node.hang_up(None, now)).unwrap();
+    net.run(Duration::from_secs(5));
+    assert_eq!(net.hosts[1].call().cause, Some(EndCause::PeerHungUp));
+    assert_eq!(net.hosts[2].call().cause, Some(EndCause::HungUp));
+}
+
+#[test]
+fn both_dialling_at_once_end_up_in_one_call() {
+    for offset in 0..60 {
+        let mut net = Net::new(3, UnknownCallers::Ring);
+        net.dial(1, 2);
+        net.run(Duration::from_millis(offset));
+        let (peer, now) = (net.hosts[1].id(), net.now);
+        let _already_ringing = net.command(2, |node| node.dial(peer, None, now));
+        net.run(Duration::from_secs(2));
+        assert_eq!(net.hosts[1].call().state, State::Active, "offset {offset} ms");
+        assert_eq!(net.hosts[2].call().state, State::Active, "offset {offset} ms");
+    }
+}
+
+#[test]
+fn an_unknown_caller_disturbs_nobody_by_default() {
+    let mut net = Net::new(3, UnknownCallers::Silent);
+    net.dial(1, 2);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[1].call().state, State::Ringing, "the caller is not told");
+    assert!(net.hosts[2].calls.is_empty() || net.hosts[2].call().state != State::Alerting);
+}
+
+#[test]
+fn a_peer_that_vanishes_is_lost_after_half_a_minute() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    net.dial(1, 2);
+    net.run(Duration::from_millis(500));
+    net.answer(2);
+    net.run(Duration::from_secs(1));
+    net.hosts[2].address = "198.18.99.1:5004".parse().unwrap();
+    net.hosts[2].deadline = None;
+    net.run(Duration::from_secs(12));
+    assert_eq!(net.hosts[1].call().state, State::Reconnecting);
+    net.run(Duration::from_secs(25));
+    assert_eq!(net.hosts[1].call().cause, Some(EndCause::PeerLost));
+    assert!(net.hosts[1].sound.is_empty());
+}
+
+#[test]
+fn an_id_that_nobody_has_is_not_found() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let now = net.now;
+    net.command(1, |node| node.dial(NodeId([0x42; 20]), None, now)).unwrap();
+    net.run(Duration::from_secs(20));
+    assert_eq!(net.hosts[1].call().cause, Some(EndCause::NotFound));
+}
+
+#[test]
+fn a_node_without_an_overlay_says_that_it_is_offline() {
+    let mut net = Net::new(1, UnknownCallers::Ring);
+    let now = net.now;
+    net.command(0, |node| node.dial(NodeId([0x42; 20]), None, now)).unwrap();
+    net.run(Duration::from_secs(20));
+    assert_eq!(net.hosts[0].call().cause, Some(EndCause::Offline));
+}
+
+#[test]
+fn a_shutdown_ends_the_call_on_both_sides() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    net.dial(1, 2);
+    net.run(Duration::from_millis(500));
+    net.answer(2);
+    net.run(Duration::from_secs(1));
+    net.input(1, Input::Shutdown);
+    net.run(Duration::from_secs(1));
+    assert!(net.hosts[2].call().cause.is_some());
+    assert!(net.hosts[2].sound.is_empty());
+    assert!(net.hosts[1].node.is_quiet());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let trace = || {
+        let mut net = Net::new(3, UnknownCallers::Ring);
+        net.loss = 100;
+        net.dial(1, 2);
+        let mut sent = Vec::new();
+        for _ in 0..200 {
+            net.run(Duration::from_millis(10));
+            sent.extend(net.flying.iter().map(|(at, _, to, datagram)| (*at, *to, datagram.clone())));
+        }
+        sent
+    };
+    assert_eq!(trace(), trace());
+}

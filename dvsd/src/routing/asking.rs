@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Our own requests: sending them, matching their answers, and hearing their silence.
+
+use core::net::SocketAddr;
+
+use super::entry::Contact;
+use super::requests::{Purpose, Request};
+use super::table::Verified;
+use super::{Drop, Routing, RoutingEvent};
+use crate::id::NodeId;
+use crate::random::Random;
+use crate::time::Instant;
+use crate::wire::routing::{Entry, Message, PADDED_ROUTE_REQ_LEN, Packet, ROUTE_REQ_LEN, Token, flag};
+
+/// An answer to a request of ours.
+pub(super) struct Answer {
+    pub(super) from: SocketAddr,
+    pub(super) responder: NodeId,
+    pub(super) entries: Vec<Entry>,
+    txid: u64,
+    flags: u8,
+    caps: u8,
+    token: Token,
+    observed: SocketAddr,
+    target: Option<NodeId>,
+}
+
+impl Answer {
+    fn of(from: SocketAddr, packet: Packet) -> Option<Self> {
+        let Packet { flags, caps, txid, message } = packet;
+        let (responder, token, observed, target, entries) = match message {
+            Message::RouteRes { responder, target, token, observed, entries } => {
+                (responder, token, observed, Some(target), entries)
+            }
+            Message::Pong { responder, token, observed } => (responder, token, observed, None, Vec::new()),
+            Message::RouteReq { .. } | Message::Ping { .. } => return None,
+        };
+        Some(Self { from, responder, entries, txid, flags, caps, token, observed, target })
+    }
+
+    /// Whether a repeat with the token it gives gets more.
+    fn is_cut(&self) -> bool {
+        let cut = flag::TRUNCATED | flag::NEED_TOKEN;
+        self.flags & cut == cut && !self.token.is_none()
+    }
+}
+
+impl Routing {
+    /// Sends a ROUTE_REQ for `target`, or a PING without one, to the node `id` at `to`. False if that cannot be.
+    pub(super) fn ask(
+        &mut self,
+        to: SocketAddr,
+        id: Option<NodeId>,
+        target: Option<NodeId>,
+        purpose: Purpose,
+        now: Instant,
+        random: &mut Random,
+    ) -> bool {
+        self.send_request(Request { to, id, target, purpose, sent: now, is_repeat: false }, random)
+    }
+
+    fn send_request(&mut self, request: Request, random: &mut Random) -> bool {
+        if !self.is_usable(request.to) || !self.requests.has_room(request.purpose) {
+            return false;
+        }
+        let txid = random.next_u64();
+        let token = self.received.for_node(request.to, request.sent);
+        let packet = Packet {
+            flags: self.request_flags(),
+            caps: self.config.caps,
+            txid,
+            message: self.message(&request, token),
+        };
+        let rtt = request.id.and_then(|id| self.table.find(&id)).and_then(|contact| contact.rtt);
+        self.requests.start(txid, request, rtt);
+        self.counters.requests += 1;
+        self.transmit(request.to, &packet);
+        true
+    }
+
+    /// First contacts are padded, so that the answer may be complete.
+    fn message(&self, request: &Request, token: Token) -> Message {
+        let origin = self.config.node_id;
+        let padding = if token.is_none() { PADDED_ROUTE_REQ_LEN - ROUTE_REQ_LEN } else { 0 };
+        match request.target {
+            Some(target) => Message::RouteReq { origin, target, token, padding },
+            None => Message::Ping { origin, token },
+        }
+    }
+
+    const fn request_flags(&self) -> u8 {
+        let read_only = if self.config.read_only { flag::READ_ONLY } else { 0 };
+        let v4 = if self.config.ipv4 { flag::WANT_V4 } else { 0 };
+        let v6 = if self.config.ipv6 { flag::WANT_V6 } else { 0 };
+        read_only | v4 | v6
+    }
+
+    /// Takes a ROUTE_RES or PONG if it answers a request under way.
+    pub(super) fn handle_answer(
+        &mut self,
+        from: SocketAddr,
+        packet: Packet,
+        now: Instant,
+        random: &mut Random,
+    ) -> Result<(), Drop> {
+        let answer = Answer::of(from, packet).ok_or(Drop::Unsolicited)?;
+        let request = self.requests.finish(answer.txid, from, answer.target, now).ok_or(Drop::Unsolicited)?;
+        if answer.responder == self.config.node_id {
+            self.upkeep.forget_seed(from);
+            self.handle_silence(&request, now, random);
+            return Err(Drop::Own);
+        }
+        self.received.keep(from, answer.token, now);
+        self.note_verified(&answer, &request, now, random);
+        if request.id.is_some_and(|id| id != answer.responder) {
+            self.handle_stranger(&request, now, random);
+            return Err(Drop::WrongNode);
+        }
+        self.use_answer(&request, &answer, now, random);
+        Ok(())
+    }
+
+    /// A round trip to `answer.from` succeeded: the only way into the table.
+    fn note_verified(&mut self, answer: &Answer, request: &Request, now: Instant, random: &mut Random) {
+        let &Answer { from, responder: id, caps, .. } = answer;
+        if self.is_believable(from, from) {
+            let outcome = self.table.verified(id, from, caps, now.since(request.sent), now);
+            if outcome == Verified::Inserted {
+                self.offer(Contact { id, caps, address: from, other: None, rtt: Some(now.since(request.sent)) });
+            }
+        }
+        if let Some(address) = self.observed.vote(from, answer.observed) {
+            self.events.push_back(RoutingEvent::ObservedChanged(address));
+        }
+        if self.upkeep.heard(now) {
+            self.events.push_back(RoutingEvent::Online);
+            self.search_neighbours(now, random);
+        }
+    }
+
+    /// Gives a new node to the lookups that have too few candidates.
+    fn offer(&mut self, contact: Contact) {
+        for lookup in self.lookups.values_mut().filter(|lookup| lookup.is_hungry()) {
+            lookup.offer(contact);
+        }
+    }
+
+    fn use_answer(&mut self, request: &Request, answer: &Answer, now: Instant, random: &mut Random) {
+        match request.purpose {
+            Purpose::Lookup(number) => {
+                let repeats = answer.is_cut() && !request.is_repeat && self.repeat(number, request, now, random);
+                if let Some(lookup) = self.lookups.get_mut(&number).filter(|_| !repeats) {
+                    lookup.answered(&answer.responder);
+                }
+                self.learn(number, answer, now);
+                self.continue_lookup(number, now, random);
+            }
+            Purpose::Bootstrap => self.learn_neighbours(answer, now, random),
+            Purpose::Probe => self.handle_probe_answer(answer.responder, answer.from, now.since(request.sent), now),
+            Purpose::Nominate | Purpose::Check { .. } | Purpose::Keepalive => {}
+        }
+        self.continue_searches(now, random);
+    }
+
+    /// Asks again what was cut for want of a token. False if the lookup's budget is spent.
+    fn repeat(&mut self, number: u64, request: &Request, now: Instant, random: &mut Random) -> bool {
+        let is_within = self.lookups.get_mut(&number).is_some_and(|lookup| lookup.count_repeat());
+        is_within && self.send_request(Request { sent: now, is_repeat: true, ..*request }, random)
+    }
+
+    /// Somebody else answered at the address: the node asked is not there.
+    fn handle_stranger(&mut self, request: &Request, now: Instant, random: &mut Random) {
+        match (request.purpose, request.id) {
+            (Purpose::Probe, Some(id)) => {
+                if let Some(search) = self.searches.get_mut(&id) {
+                    search.refused(request.to);
+                }
+                self.continue_searches(now, random);
+            }
+            (Purpose::Check { .. }, Some(id)) => self.handle_failed_check(id, now, random),
+            _ => self.handle_silence(request, now, random),
+        }
+    }
+
+    /// A request timed out.
+    pub(super) fn handle_silence(&mut self, request: &Request, now: Instant, random: &mut Random) {
+        if self.upkeep.unheard(now) {
+            self.events.push_back(RoutingEvent::Offline);
+        }
+        match (request.purpose, request.id) {
+            (Purpose::Lookup(number), Some(id)) => {
+                if let Some(lookup) = self.lookups.get_mut(&number) {
+                    lookup.missed(&id);
+                }
+                self.doubt(id, request.to, now);
+                self.continue_lookup(number, now, random);
+            }
+            (Purpose::Check { last: false }, Some(id)) => self.check_again(id, request.to, now, random),
+            (Purpose::Check { last: true }, Some(id)) => self.handle_failed_check(id, now, random),
+            (Purpose::Keepalive | Purpose::Probe, Some(id)) => self.doubt(id, request.to, now),
+            _ => {}
+        }
+    }
+
+    /// A known node did not answer at an address that we have of it.
+    fn doubt(&mut self, id: NodeId, address: SocketAddr, now: Instant) {
+        if self.table.find(&id).is_some_and(|contact| contact.addresses().any(|known| known == address)) {
+            self.table.doubt(id, now);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Lookups and searches: from an ID to the addresses at which its owner answers.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use super::asking::Answer;
+use super::entry::{Contact, Crowd};
+use super::lookup::{Goal, Lookup};
+use super::requests::Purpose;
+use super::search::{CONFIRMED, PATIENCE, PROBE_GAP, Search};
+use super::table::K;
+use super::{RECENT, Routing, RoutingEvent};
+use crate::id::NodeId;
+use crate::path::unmapped;
+use crate::random::Random;
+use crate::time::Instant;
+use crate::wire::routing::Entry;
+
+/// Searches under way; a further one fails at once.
+const MAX_SEARCHES: usize = 64;
+/// Entries of one /24 or /48 believed per answer.
+const CROWD_PER_ANSWER: usize = 3;
+
+impl Routing {
+    pub(super) fn start_search(&mut self, target: NodeId, hints: &[SocketAddr], now: Instant, random: &mut Random) {
+        let is_full = self.searches.len() >= MAX_SEARCHES && !self.searches.contains_key(&target);
+        if target == self.config.node_id || is_full {
+            self.counters.not_found += 1;
+            self.events.push_back(RoutingEvent::NotFound { target, online: self.upkeep.online });
+            return;
+        }
+        if !self.searches.contains_key(&target) {
+            let number = self.add_lookup(target, Goal::Find, now);
+            self.searches.insert(target, Search::new(number, now));
+            self.wait_for_network(number, now);
+        }
+        self.probe_known(target, now);
+        for hint in hints.iter().map(|hint| unmapped(*hint)) {
+            if self.is_usable(hint) {
+                self.report(target, hint, 1, now);
+            }
+        }
+        self.hurry_bootstrap(now, random);
+        self.continue_searches(now, random);
+    }
+
+    /// A target of the table is probed at once; if it answered lately, nobody else is asked for the moment.
+    fn probe_known(&mut self, target: NodeId, now: Instant) {
+        let Some(known) = self.table.find(&target) else { return };
+        for address in known.addresses() {
+            self.report(target, address, CONFIRMED, now);
+        }
+        let number = self.searches.get(&target).and_then(|search| search.lookup);
+        if self.table.knows_well(&target, now) {
+            self.hold(number, now);
+        }
+    }
+
+    /// While the network is being joined, a lookup waits for the first nodes to answer.
+    fn wait_for_network(&mut self, number: u64, now: Instant) {
+        if let Some(lookup) = self.lookups.get_mut(&number).filter(|_| self.upkeep.is_joining()) {
+            lookup.wait_until(now + PATIENCE);
+        }
+    }
+
+    fn report(&mut self, target: NodeId, address: SocketAddr, reporters: u8, now: Instant) -> bool {
+        self.searches.get_mut(&target).is_some_and(|search| search.report(address, reporters, now))
+    }
+
+    fn hold(&mut self, number: Option<u64>, now: Instant) {
+        if let Some(lookup) = number.and_then(|number| self.lookups.get_mut(&number)) {
+            lookup.hold_until(now + PROBE_GAP);
+        }
+    }
+
+    /// Creates a lookup; it asks nobody before it is continued.
+    fn add_lookup(&mut self, target: NodeId, goal: Goal, now: Instant) -> u64 {
+        let known = self.table.closest(&target, K, &|address| self.is_usable(address));
+        let lookup = Lookup::new(target, goal, &known, self.config.disjoint_paths, self.table.len(), now);
+        let number = self.next_lookup;
+        self.next_lookup += 1;
+        self.lookups.insert(number, lookup);
+        self.table.searched(&target, now);
+        number
+    }
+
+    /// Looks up our own neighbourhood, unless that is under way. The number of the lookup.
+    pub(super) fn search_neighbours(&mut self, now: Instant, random: &mut Random) -> u64 {
+        let running = self.lookups.iter().find(|(_, lookup)| lookup.goal == Goal::Neighbours);
+        if let Some(number) = running.map(|(number, _)| *number) {
+            return number;
+        }
+        let number = self.add_lookup(self.config.node_id, Goal::Neighbours, now);
+        self.upkeep.searched_neighbours(now, random);
+        self.continue_lookup(number, now, random);
+        number
+    }
+
+    /// A node we join through has answered a question for our neighbourhood.
+    pub(super) fn learn_neighbours(&mut self, answer: &Answer, now: Instant, random: &mut Random) {
+        let number = self.search_neighbours(now, random);
+        self.learn(number, answer, now);
+        self.continue_lookup(number, now, random);
+    }
+
+    /// Looks through the next bucket that needs it, one at a time.
+    pub(super) fn refresh(&mut self, now: Instant, random: &mut Random) {
+        let is_busy = self.lookups.values().any(|lookup| lookup.goal != Goal::Find);
+        if is_busy || !self.upkeep.online {
+            return;
+        }
+        if let Some(target) = self.table.due_refresh(now, random) {
+            let number = self.add_lookup(target, Goal::Refresh, now);
+            self.continue_lookup(number, now, random);
+        }
+    }
+
+    /// Takes what an answer to a lookup says: candidates, and addresses of the target.
+    pub(super) fn learn(&mut self, number: u64, answer: &Answer, now: Instant) {
+        let Some(lookup) = self.lookups.get(&number) else { return };
+        let target = (lookup.goal == Goal::Find).then_some(lookup.target);
+        let mut families = [false; 2];
+        for entry in self.believable(answer) {
+            if target != Some(entry.id) {
+                self.learn_candidate(number, &entry, &answer.responder);
+                continue;
+            }
+            let [v4, v6] = &mut families;
+            let is_told = core::mem::replace(if entry.address.is_ipv4() { v4 } else { v6 }, true);
+            if !is_told && self.report(entry.id, entry.address, 1, now) {
+                self.hold(Some(number), now);
+            }
+        }
+    }
+
+    /// The entries of an answer that pass the filters of address and diversity.
+    fn believable(&self, answer: &Answer) -> Vec<Entry> {
+        let mut crowds: BTreeMap<Crowd, usize> = BTreeMap::new();
+        let mut passes = |entry: &&Entry| {
+            let count = Crowd::of(entry.address).map(|crowd| crowds.entry(crowd).or_default());
+            entry.id != self.config.node_id
+                && self.is_believable(entry.address, answer.from)
+                && count.is_none_or(|count| {
+                    *count += 1;
+                    *count <= CROWD_PER_ANSWER
+                })
+        };
+        answer.entries.iter().filter(|entry| passes(entry)).copied().collect()
+    }
+
+    /// A node we know ourselves is asked at the address we know first.
+    fn learn_candidate(&mut self, number: u64, entry: &Entry, teller: &NodeId) {
+        let told = Contact { id: entry.id, caps: entry.caps, address: entry.address, other: None, rtt: None };
+        let known = self.table.find(&entry.id).filter(|known| self.is_usable(known.address));
+        if let Some(lookup) = self.lookups.get_mut(&number) {
+            known.into_iter().chain([told]).for_each(|contact| lookup.learn(contact, teller));
+        }
+    }
+
+    /// Sends what the lookup may send, and ends it when there is nothing left.
+    pub(super) fn continue_lookup(&mut self, number: u64, now: Instant, random: &mut Random) {
+        while let Some(lookup) = self.lookups.get_mut(&number) {
+            let target = lookup.target;
+            let Some(question) = lookup.ask(now) else { break };
+            let purpose = Purpose::Lookup(number);
+            if !self.ask(question.address, Some(question.id), Some(target), purpose, now, random)
+                && let Some(lookup) = self.lookups.get_mut(&number)
+            {
+                lookup.missed(&question.id);
+            }
+        }
+        if self.lookups.get_mut(&number).is_some_and(|lookup| lookup.is_done(now)) {
+            self.end_lookup(number, now, random);
+        }
+    }
+
+    fn end_lookup(&mut self, number: u64, now: Instant, random: &mut Random) {
+        let Some(lookup) = self.lookups.remove(&number) else { return };
+        match lookup.goal {
+            Goal::Find => {
+                if let Some(search) = self.searches.get_mut(&lookup.target) {
+                    search.lookup = None;
+                }
+            }
+            Goal::Neighbours => {
+                if self.upkeep.joined() {
+                    self.table.forget_refreshes();
+                    self.lookups.values_mut().for_each(Lookup::lose_patience);
+                }
+                self.refresh(now, random);
+            }
+            Goal::Refresh => self.refresh(now, random),
+        }
+    }
+
+    /// The target of a search answered a probe.
+    pub(super) fn handle_probe_answer(&mut self, target: NodeId, from: SocketAddr, rtt: Duration, now: Instant) {
+        if let Some(search) = self.searches.get_mut(&target) {
+            search.answered(from, rtt, now);
+        }
+    }
+
+    /// Sends the probes that are due, continues the lookups, and reports the searches that are over.
+    pub(super) fn continue_searches(&mut self, now: Instant, random: &mut Random) {
+        let targets: Vec<NodeId> = self.searches.keys().copied().collect();
+        for target in &targets {
+            let due = self.searches.get_mut(target).map(|search| search.due(now, random)).unwrap_or_default();
+            for address in due {
+                if !self.ask(address, Some(*target), None, Purpose::Probe, now, random)
+                    && let Some(search) = self.searches.get_mut(target)
+                {
+                    search.refused(address);
+                }
+            }
+            self.settle_found(*target, now);
+        }
+        let lookups: Vec<u64> = self.lookups.keys().copied().collect();
+        lookups.into_iter().for_each(|number| self.continue_lookup(number, now, random));
+        targets.into_iter().for_each(|target| self.settle_not_found(target));
+    }
+
+    fn settle_found(&mut self, target: NodeId, now: Instant) {
+        let Some((search, addresses)) =
+            self.searches.get(&target).and_then(|search| Some((search, search.found(now)?)))
+        else {
+            return;
+        };
+        let took = now.since(search.started);
+        self.cancel(target);
+        self.counters.found += 1;
+        if self.counters.recent.len() >= RECENT {
+            self.counters.recent.pop_front();
+        }
+        self.counters.recent.push_back(took);
+        self.events.push_back(RoutingEvent::Found { target, addresses, took });
+    }
+
+    fn settle_not_found(&mut self, target: NodeId) {
+        let Some(search) = self.searches.get(&target) else { return };
+        if search.lookup.is_some() || search.next_due().is_some() {
+            return;
+        }
+        let online = self.upkeep.heard_since(search.started);
+        self.cancel(target);
+        self.counters.not_found += 1;
+        self.events.push_back(RoutingEvent::NotFound { target, online });
+    }
+}

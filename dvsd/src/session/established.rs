@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! One session: its tunnel, its control stream, its heartbeats, and where it is in its life.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use crate::crypto::identity::PublicIdentity;
+use crate::crypto::kdf::{Digest, MacKey};
+use crate::crypto::seal::Stream;
+use crate::handshake::{Established, Side};
+use crate::id::{LocalId, NodeId};
+use crate::path::{Path, Transmit};
+use crate::random::Random;
+use crate::time::{Instant, Now};
+use crate::wire::control::{Frame, Reason};
+use crate::wire::session::{Header, parse_control};
+use crate::wire::{MAX_DATAGRAM, Malformed};
+
+use super::control::Control;
+use super::liveness::{Level, Liveness};
+use super::tunnel::Tunnel;
+use super::{Drop, MediaBytes, SessionId, SessionStats};
+
+/// A closed session is kept this long, for its CLOSE to be acknowledged or repeats of it to be answered.
+const LINGER: Duration = Duration::from_secs(3);
+/// A session that lost against another one is still received for this long.
+const RETIRED: Duration = Duration::from_secs(10);
+/// Without a call for this long, the initiator closes; the responder a minute later.
+const IDLE_INITIATOR: Duration = Duration::from_secs(300);
+const IDLE_RESPONDER: Duration = Duration::from_secs(360);
+/// Violations by an authenticated peer before the session is closed.
+const STRIKES: u8 = 3;
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// In use.
+    Open,
+    /// We sent CLOSE.
+    Closing(Instant),
+    /// The peer sent CLOSE.
+    Closed(Instant),
+}
+
+/// How a session stands among those with the same peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Frames are sent here.
+    Primary,
+    /// It is not settled yet which of them stays.
+    Rival,
+    /// Another one stays; this one is only heard, until then.
+    Retired(Instant),
+}
+
+/// HS_AUTH, until the responder is heard in the session.
+pub(super) struct Unconfirmed {
+    pub(super) auth: Vec<u8>,
+    pub(super) interval: Duration,
+    pub(super) next: Instant,
+    /// The end of the whole handshake.
+    pub(super) until: Instant,
+}
+
+/// One session.
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) local: LocalId,
+    pub(super) peer: PublicIdentity,
+    pub(super) side: Side,
+    pub(super) path: Path,
+    /// What packets to us carry.
+    pub(super) slot: u8,
+    pub(super) phase: Phase,
+    pub(super) standing: Standing,
+    pub(super) unconfirmed: Option<Unconfirmed>,
+    /// When the first HS_INIT arrived (responder), when it was completed here (initiator).
+    pub(super) begun: Instant,
+    pub(super) established: Instant,
+    /// The first authentic packet.
+    pub(super) first_heard: Option<Instant>,
+    /// When the latest heartbeat that was answered had been sent: the peer had this session after that.
+    pub(super) proof: Option<Instant>,
+    pub(super) liveness: Liveness,
+    pub(super) control: Control,
+    tunnel: Tunnel,
+    transcript: Digest,
+    /// Control frames to be sent to another address than [`path`](Self::path).
+    aside: VecDeque<(Path, Frame)>,
+    strikes: u8,
+    media_sent: u32,
+    media_received: u32,
+    media_bytes: MediaBytes,
+}
+
+/// What a new session is made of.
+pub(super) struct Birth {
+    pub(super) id: SessionId,
+    pub(super) local: LocalId,
+    pub(super) path: Path,
+    pub(super) slot: u8,
+    pub(super) begun: Instant,
+    pub(super) unconfirmed: Option<Unconfirmed>,
+    pub(super) rtt: Option<Duration>,
+}
+
+/// What an authentic packet brought.
+pub(super) enum Received {
+    /// A media frame.
+    Media { seq: u32, payload: Vec<u8> },
+    /// Frames of the control stream, each once and in order, and whether a heartbeat was answered.
+    Control(Vec<Frame>),
+}
+
+/// What a timeout brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The ladder of silence was climbed.
+    Level(Level),
+    /// HS_AUTH was never confirmed.
+    Unreachable,
+    /// No call for too long.
+    Idle,
+    /// Its time is over.
+    Over,
+}
+
+impl Session {
+    pub(super) fn new(birth: Birth, established: Established, now: Instant, jitter: &mut Random) -> Self {
+        let Birth { id, local, path, slot, begun, unconfirmed, rtt } = birth;
+        let mut control = Control::default();
+        if let Some(rtt) = rtt {
+            control.rtt.sample(rtt);
+        }
+        Self {
+            id,
+            local,
+            side: established.side,
+            path,
+            slot,
+            phase: Phase::Open,
+            standing: Standing::Rival,
+            unconfirmed,
+            begun,
+            established: now,
+            first_heard: None,
+            proof: None,
+            liveness: Liveness::new(now, jitter),
+            control,
+            tunnel: Tunnel::new(&established.secret, established.side, established.peer_slot, now),
+            transcript: established.transcript,
+            aside: VecDeque::new(),
+            peer: established.peer,
+            strikes: 0,
+            media_sent: 0,
+            media_received: 0,
+            media_bytes: MediaBytes::default(),
+        }
+    }
+
+    /// The ID of whoever began the handshake.
+    pub(super) const fn initiator(&self, own: NodeId) -> NodeId {
+        match self.side {
+            Side::Initiator => own,
+            Side::Responder => self.peer.id(),
+        }
+    }
+
+    /// Whether it can still become or stay the one in use.
+    pub(super) const fn is_contender(&self) -> bool {
+        matches!(self.phase, Phase::Open) && matches!(self.standing, Standing::Primary | Standing::Rival)
+    }
+
+    /// Whether it is the one in use.
+    pub(super) const fn is_primary(&self) -> bool {
+        matches!(self.phase, Phase::Open) && matches!(self.standing, Standing::Primary)
+    }
+
+    /// Opens a packet. `Err(Drop::Violation)` is a strike.
+    pub(super) fn receive(
+        &mut self,
+        path: Path,
+        header: &Header,
+        datagram: &mut [u8],
+        now: Instant,
+    ) -> Result<(Received, bool), Drop> {
+        let text = self.tunnel.open(header, datagram, now)?;
+        self.unconfirmed = None;
+        self.first_heard.get_or_insert(now);
+        if !header.control {
+            if !is_media(text) {
+                self.hear(now);
+                return Err(Drop::Violation);
+            }
+            self.media_received = self.media_received.wrapping_add(1);
+            let payload = text.to_vec();
+            let recovered = self.hear(now);
+            return Ok((Received::Media { seq: header.seq, payload }, recovered));
+        }
+        let frames = read_frames(&mut self.control, text, now);
+        let recovered = self.hear(now);
+        let frames = frames.map_err(|_| Drop::Violation)?;
+        let frames = frames.into_iter().filter_map(|frame| self.digest(path, frame, now)).collect();
+        Ok((Received::Control(frames), recovered))
+    }
+
+    fn hear(&mut self, now: Instant) -> bool {
+        self.liveness.hear(now, self.control.waiting_since())
+    }
+
+    /// Handles what concerns the session alone; returns what does not.
+    fn digest(&mut self, path: Path, frame: Frame, now: Instant) -> Option<Frame> {
+        match frame {
+            Frame::HeartBeat { id, t_ms, media_seq, .. } => {
+                self.tunnel.expect_media(media_seq);
+                self.control.send(Frame::HeartBeatReply { id, t_ms, hold_ms: 0 }, now);
+            }
+            Frame::HeartBeatReply { id, hold_ms, .. } => {
+                if let Some(sent) = self.liveness.answered(id) {
+                    let held = Duration::from_millis(u64::from(hold_ms));
+                    self.control.rtt.sample(now.since(sent).saturating_sub(held));
+                    self.proof = self.proof.max(Some(sent));
+                }
+            }
+            // Answered where it came from, as a challenge asks about exactly that address.
+            Frame::PathChallenge { data } => self.aside.push_back((path, Frame::PathResponse { data })),
+            // Keys of later epochs and validated addresses are not negotiated yet.
+            Frame::PathResponse { .. } | Frame::Pad { .. } => {}
+            Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => {}
+            frame => return Some(frame),
+        }
+        None
+    }
+
+    /// Counts a violation; true when it was one too many.
+    pub(super) const fn strike(&mut self) -> bool {
+        self.strikes = self.strikes.saturating_add(1);
+        self.strikes >= STRIKES
+    }
+
+    /// Seals a media frame and sends it.
+    pub(super) fn send_media(
+        &mut self,
+        captured: Instant,
+        ticks: u8,
+        first: bool,
+        opus: &[u8],
+        out: &mut VecDeque<Transmit>,
+    ) -> Option<u32> {
+        let (seq, datagram) = self.tunnel.seal_media(captured, ticks, first, opus)?;
+        self.media_sent = self.media_sent.wrapping_add(1);
+        self.media_bytes.note(datagram.len());
+        out.push_back(Transmit { path: self.path, datagram });
+        Some(seq)
+    }
+
+    /// Sends CLOSE and keeps the session until it is acknowledged, 3 s at most.
+    pub(super) fn close(&mut self, reason: Reason, now: Instant) {
+        if self.phase == Phase::Open {
+            self.control.send(Frame::Close { reason }, now);
+            self.phase = Phase::Closing(now + LINGER);
+        }
+    }
+
+    /// The peer closed: nothing is sent any more but acknowledgements of the repeats.
+    pub(super) fn closed(&mut self, now: Instant) {
+        self.control.take_unacknowledged();
+        self.control.acknowledge_now(now);
+        self.phase = Phase::Closed(now + LINGER);
+        self.unconfirmed = None;
+    }
+
+    /// Another session takes over: this one is only heard from now on.
+    pub(super) fn retire(&mut self, now: Instant) {
+        self.standing = Standing::Retired(now + RETIRED);
+        self.unconfirmed = None;
+        self.liveness.stop_probing();
+        self.liveness.set_in_call(false, now);
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Now,
+        jitter: &mut Random,
+        out: &mut VecDeque<Transmit>,
+    ) -> Option<Due> {
+        let mono = now.mono;
+        if self.is_over(mono) {
+            return Some(Due::Over);
+        }
+        if self.unconfirmed.as_ref().is_some_and(|unconfirmed| unconfirmed.until <= mono) {
+            return Some(Due::Unreachable);
+        }
+        self.repeat_auth(mono, jitter, out);
+        if !self.is_contender() {
+            return None;
+        }
+        if self.idle_until().is_some_and(|until| until <= mono) {
+            return Some(Due::Idle);
+        }
+        self.beat(mono, jitter);
+        self.liveness.climb(mono, self.control.waiting_since()).map(Due::Level)
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        let ends = match (self.phase, self.standing) {
+            (Phase::Closing(until), _) if self.control.is_drained() => until.min(now),
+            (Phase::Closing(until) | Phase::Closed(until), _) | (Phase::Open, Standing::Retired(until)) => until,
+            (Phase::Open, Standing::Primary | Standing::Rival) => return false,
+        };
+        ends <= now
+    }
+
+    /// Sends HS_AUTH again, and with it all frames the peer cannot have opened without it.
+    fn repeat_auth(&mut self, now: Instant, jitter: &mut Random, out: &mut VecDeque<Transmit>) {
+        let Some(unconfirmed) = self.unconfirmed.as_mut().filter(|unconfirmed| unconfirmed.next <= now) else { return };
+        unconfirmed.next = now + jitter.jittered(unconfirmed.interval);
+        out.push_back(Transmit { path: self.path, datagram: unconfirmed.auth.clone() });
+        self.control.resend_all(now);
+    }
+
+    fn beat(&mut self, now: Instant, jitter: &mut Random) {
+        if let Some(id) = self.liveness.beat(now, jitter) {
+            self.queue_beat(id, now);
+        }
+    }
+
+    /// Sends heartbeats quickly for `duration`, the first at once.
+    pub(super) fn probe(&mut self, duration: Duration, now: Instant, jitter: &mut Random) {
+        self.liveness.probe(now, duration);
+        self.beat(now, jitter);
+    }
+
+    fn queue_beat(&mut self, id: u32, now: Instant) {
+        let t_ms = (now.as_micros() / 1_000) as u32;
+        let (media_sent, media_seq) = (self.media_sent, self.tunnel.media_seq());
+        self.control.send(Frame::HeartBeat { id, t_ms, media_sent, media_seq }, now);
+    }
+
+    /// Seals and sends whatever the control stream has to say now.
+    pub(super) fn flush(&mut self, now: Instant, jitter: &mut Random, out: &mut VecDeque<Transmit>) {
+        while let Some((path, frame)) = self.aside.pop_front() {
+            // Nothing else goes to an address that is not proven.
+            self.seal_to(path, out, |control, datagram| control.write_only(&frame, datagram));
+        }
+        // Each round sends what is due; what did not fit is still due.
+        for _ in 0..64 {
+            if !self.control.wants_packet(now) {
+                return;
+            }
+            let path = self.path;
+            self.seal_to(path, out, |control, datagram| control.write(now, jitter, datagram));
+        }
+    }
+
+    pub(super) fn seal_to(
+        &mut self,
+        path: Path,
+        out: &mut VecDeque<Transmit>,
+        write: impl FnOnce(&mut Control, &mut Vec<u8>),
+    ) {
+        let mut datagram = Vec::with_capacity(128);
+        datagram.resize(self.tunnel.headroom(Stream::Control), 0);
+        write(&mut self.control, &mut datagram);
+        debug_assert!(datagram.len() <= MAX_DATAGRAM);
+        if self.tunnel.seal_control(&mut datagram).is_ok() {
+            out.push_back(Transmit { path, datagram });
+        }
+    }
+
+    fn idle_until(&self) -> Option<Instant> {
+        let limit = match self.side {
+            Side::Initiator => IDLE_INITIATOR,
+            Side::Responder => IDLE_RESPONDER,
+        };
+        self.liveness.idle_since().map(|since| since + limit)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do next, and what.
+    pub(super) fn next_due(&self) -> (Instant, &'static str) {
+        let end = match (self.phase, self.standing) {
+            (Phase::Closing(_), _) if self.control.is_drained() => Some(Instant::ZERO),
+            (Phase::Closing(until) | Phase::Closed(until), _) | (Phase::Open, Standing::Retired(until)) => Some(until),
+            _ => None,
+        };
+        let contender = self.is_contender();
+        let candidates = [
+            (end, "session end"),
+            (self.unconfirmed.as_ref().map(|it| it.next.min(it.until)), "HS_AUTH again"),
+            (self.control.next_due(), "control stream"),
+            (contender.then(|| self.liveness.next_due(self.control.waiting_since())), "heartbeat"),
+            (self.idle_until().filter(|_| contender), "idle session"),
+        ];
+        let due = candidates.into_iter().filter_map(|(at, reason)| Some((at?, reason)));
+        due.min_by_key(|(at, _)| *at).unwrap_or((self.established, "session"))
+    }
+
+    pub(super) fn stats(&self) -> SessionStats {
+        SessionStats {
+            local: self.local,
+            peer: self.peer.id(),
+            fingerprint: self.peer.fingerprint(),
+            path: self.path,
+            initiated: self.side == Side::Initiator,
+            rtt: self.control.rtt.smoothed(),
+            media_sent: self.media_sent,
+            media_received: self.media_received,
+            media_bytes: self.media_bytes,
+            failed: self.tunnel.failed(),
+        }
+    }
+
+    /// HMAC of `parts` under the digest of the handshake.
+    pub(super) fn transcript_mac(&self, parts: &[&[u8]]) -> Digest {
+        MacKey::new(&self.transcript).tag(parts)
+    }
+}
+
+/// Whether the text of a media packet is an Opus packet of one frame or one of our extensions.
+fn is_media(text: &[u8]) -> bool {
+    text.first().is_some_and(|first| matches!(first & 3, 0 | 3))
+}
+
+fn read_frames(control: &mut Control, text: &[u8], now: Instant) -> Result<Vec<Frame>, Malformed> {
+    let (ack, frames) = parse_control(text)?;
+    control.on_ack(ack, now);
+    let mut delivered = Vec::new();
+    for frame in frames {
+        let frame = frame?;
+        let parsed = Frame::parse(frame.kind, frame.body)?;
+        match frame.number {
+            Some(number) => delivered.extend(control.on_frame(number, parsed, now)),
+            None => delivered.extend(parsed),
+        }
+    }
+    Ok(delivered)
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What an unauthenticated HS_INIT has to get past before any public-key operation is spent on it.
+//!
+//! A spoofed source must cost little and lock nobody out: without a cookie requests are counted per prefix, with a
+//! valid one per full address, apart from the others.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use crate::crypto::cookie::{COOKIE_LEN, Cookies};
+use crate::path::{Path, Prefix};
+use crate::random::Random;
+use crate::time::Instant;
+use crate::wire::handshake::Init;
+
+use super::bucket::Bucket;
+
+/// HS_INIT per second and at once: per prefix without a cookie, per address with one.
+const INITS: (u32, u32) = (5, 10);
+/// Public-key operations per second for strangers.
+const KEY_OPERATIONS: u32 = 50;
+/// HS_COOKIE sent per second in all.
+const COOKIES: u32 = 1_000;
+/// HS_VERSION sent per second in all.
+const VERSIONS: u32 = 10;
+/// From this many half-open handshakes on, everybody has to show a cookie.
+const HALF_OPEN_COOKIE: usize = 16;
+/// Half-open handshakes at once, in all and per prefix.
+const HALF_OPEN_MAX: usize = 128;
+const HALF_OPEN_PER_PREFIX: usize = 4;
+/// How long a prefix that began a handshake and did not finish it has to show a cookie.
+const DISTRUST: Duration = Duration::from_secs(120);
+/// Prefixes and addresses remembered; beyond, those whose budget is full are forgotten.
+const REMEMBERED: usize = 4_096;
+
+/// What to do with an HS_INIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Answer it. Its sender has shown that it hears us, or not.
+    Answer {
+        /// Whether a valid cookie was shown.
+        validated: bool,
+    },
+    /// Send this cookie instead.
+    Cookie([u8; COOKIE_LEN]),
+    /// Nothing.
+    Silence,
+}
+
+/// How many handshakes are half open already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HalfOpenCount {
+    /// In all.
+    pub(super) all: usize,
+    /// From the same prefix, with a valid cookie.
+    pub(super) validated: usize,
+    /// From the same prefix, without one.
+    pub(super) unvalidated: usize,
+}
+
+/// Cookies and budgets.
+pub(super) struct Gate {
+    cookies: Cookies,
+    by_prefix: BTreeMap<Prefix, Bucket>,
+    by_path: BTreeMap<Path, Bucket>,
+    distrusted: BTreeMap<Prefix, Instant>,
+    key_operations: Bucket,
+    cookie_answers: Bucket,
+    version_answers: Bucket,
+}
+
+impl Gate {
+    pub(super) fn new(random: &mut Random) -> Self {
+        Self {
+            cookies: Cookies::new(random),
+            by_prefix: BTreeMap::new(),
+            by_path: BTreeMap::new(),
+            distrusted: BTreeMap::new(),
+            key_operations: Bucket::full(KEY_OPERATIONS, KEY_OPERATIONS, Instant::ZERO),
+            cookie_answers: Bucket::full(COOKIES, COOKIES, Instant::ZERO),
+            version_answers: Bucket::full(VERSIONS, VERSIONS, Instant::ZERO),
+        }
+    }
+
+    /// Decides about `init`, which came along `path` and fits an ID of ours. `growth` says whether the answer would
+    /// be more than three times as long.
+    pub(super) fn admit(
+        &mut self,
+        path: &Path,
+        init: &Init<'_>,
+        growth: bool,
+        count: HalfOpenCount,
+        now: Instant,
+        random: &mut Random,
+    ) -> Admission {
+        self.cookies.refresh(now, random);
+        let validated = self.cookies.check(&init.cookie, path, &init.sid, init.key);
+        if validated {
+            return self.admit_validated(path, count, now);
+        }
+        let within = take(&mut self.by_prefix, path.prefix(), now);
+        let trusted = !growth
+            && count.all < HALF_OPEN_COOKIE
+            && count.unvalidated == 0
+            && !self.is_distrusted(&path.prefix(), now)
+            && !self.key_operations.is_below_half(now);
+        if within && trusted && self.key_operations.take(now) {
+            return Admission::Answer { validated: false };
+        }
+        if self.cookie_answers.take(now) {
+            return Admission::Cookie(self.cookies.make(path, &init.sid, init.key));
+        }
+        Admission::Silence
+    }
+
+    fn admit_validated(&mut self, path: &Path, count: HalfOpenCount, now: Instant) -> Admission {
+        let room = count.all < HALF_OPEN_MAX && count.validated < HALF_OPEN_PER_PREFIX;
+        if room && take(&mut self.by_path, *path, now) && self.key_operations.take(now) {
+            Admission::Answer { validated: true }
+        } else {
+            Admission::Silence
+        }
+    }
+
+    /// Whether an HS_VERSION may be sent.
+    pub(super) fn may_tell_versions(&mut self, now: Instant) -> bool {
+        self.version_answers.take(now)
+    }
+
+    /// A handshake from `prefix` was begun without a cookie.
+    pub(super) fn begun(&mut self, prefix: Prefix, now: Instant) {
+        self.distrusted.retain(|_, until| *until > now);
+        if self.distrusted.len() < REMEMBERED {
+            self.distrusted.insert(prefix, now + DISTRUST);
+        }
+    }
+
+    /// A handshake from `prefix` was completed.
+    pub(super) fn completed(&mut self, prefix: &Prefix) {
+        self.distrusted.remove(prefix);
+    }
+
+    fn is_distrusted(&self, prefix: &Prefix, now: Instant) -> bool {
+        self.distrusted.len() >= REMEMBERED || self.distrusted.get(prefix).is_some_and(|until| *until > now)
+    }
+}
+
+/// Takes a token of `key`; false also when too many keys are remembered already.
+fn take<K: Ord>(buckets: &mut BTreeMap<K, Bucket>, key: K, now: Instant) -> bool {
+    if buckets.len() >= REMEMBERED && !buckets.contains_key(&key) {
+        buckets.retain(|_, bucket| !bucket.is_full(now));
+        if buckets.len() >= REMEMBERED {
+            return false;
+        }
+    }
+    let (rate, burst) = INITS;
+    buckets.entry(key).or_insert_with(|| Bucket::full(rate, burst, now)).take(now)
+}

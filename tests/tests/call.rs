@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Calls between real daemons on loopback: every way they begin and end.
+
+use std::time::Duration;
+
+use dvs_proto::message::{CallState, EndReason, Request};
+use dvs_tests::harness::{Setup, wait_for};
+use dvs_tests::trio::{PATIENCE, Trio};
+
+fn trio() -> Trio {
+    let tone = Setup { backend: "tone".to_owned(), ..Setup::loopback() };
+    Trio::start(tone.clone(), tone).unwrap()
+}
+
+#[test]
+fn two_people_who_know_only_a_third_node_talk_and_hang_up() {
+    let mut trio = trio();
+    trio.talk().unwrap();
+    wait_for(PATIENCE, "media in both directions", || {
+        let [alice, bob] = [trio.alice.handset.stats()?, trio.bob.handset.stats()?];
+        Ok((alice.received > 50 && bob.received > 50).then_some(()))
+    })
+    .unwrap();
+    let [alice, bob] = [trio.alice.handset.stats().unwrap(), trio.bob.handset.stats().unwrap()];
+    for stats in [alice, bob] {
+        assert_eq!((stats.packet_bytes_min, stats.packet_bytes_max), (93, 93), "{stats:?}");
+    }
+    trio.bob.handset.hang_up().unwrap();
+    assert_eq!(trio.bob.handset.wait_for_end(PATIENCE).unwrap(), EndReason::HungUp);
+    assert_eq!(trio.alice.handset.wait_for_end(PATIENCE).unwrap(), EndReason::PeerHungUp);
+}
+
+#[test]
+fn a_declined_call_says_so() {
+    let mut trio = trio();
+    trio.ring().unwrap();
+    trio.bob.handset.ask(Request::Decline { call: None }).unwrap();
+    assert_eq!(trio.alice.handset.wait_for_end(PATIENCE).unwrap(), EndReason::Declined);
+}
+
+#[test]
+fn hanging_up_while_it_rings_stops_the_ringing_and_leaves_a_missed_call() {
+    let mut trio = trio();
+    trio.ring().unwrap();
+    trio.alice.handset.hang_up().unwrap();
+    assert_eq!(trio.alice.handset.wait_for_end(PATIENCE).unwrap(), EndReason::HungUp);
+    trio.bob.handset.wait_for_end(PATIENCE).unwrap();
+    let history = trio.bob.handset.snapshot().unwrap().history;
+    assert_eq!(history.len(), 1);
+    assert_eq!(history[0].talked, None);
+}
+
+#[test]
+fn nobody_answers_and_the_caller_is_told() {
+    let setup = Setup { ring_seconds: Some(5), ..Setup::loopback() };
+    let mut trio = Trio::start(setup, Setup::loopback()).unwrap();
+    trio.ring().unwrap();
+    assert_eq!(trio.alice.handset.wait_for_end(PATIENCE).unwrap(), EndReason::NoAnswer);
+    trio.bob.handset.wait_for_end(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_contact_in_a_call_is_busy_for_a_third() {
+    let mut trio = trio();
+    let known = vec![trio.bootstrap.address().unwrap()];
+    let mut carol = dvs_tests::trio::Party::start("Carol", &Setup { bootstrap: known, ..Setup::loopback() }).unwrap();
+    carol.handset.wait_for_network(PATIENCE, |network| network.online).unwrap();
+    let id = carol.handset.id().unwrap();
+    trio.bob.handset.add_contact("Carol", &id).unwrap();
+    trio.talk().unwrap();
+    let bob = trio.bob.handset.id().unwrap();
+    carol.handset.dial(&bob).unwrap();
+    assert_eq!(carol.handset.wait_for_end(PATIENCE).unwrap(), EndReason::Busy);
+    assert_eq!(trio.bob.handset.snapshot().unwrap().calls[0].state, CallState::Active);
+}
+
+#[test]
+fn a_daemon_told_to_stop_ends_its_call_politely() {
+    let mut trio = trio();
+    trio.talk().unwrap();
+    assert!(trio.bob.daemon.terminate().unwrap().success());
+    let ended = trio.alice.handset.wait_for_end(PATIENCE).unwrap();
+    assert!(matches!(ended, EndReason::PeerHungUp | EndReason::GoingAway), "{ended:?}");
+}
+
+#[test]
+fn a_crashed_peer_is_lost_after_half_a_minute_of_silence() {
+    let mut trio = trio();
+    trio.talk().unwrap();
+    trio.bob.daemon.crash().unwrap();
+    trio.alice.handset.wait_for_call(Duration::from_secs(20), CallState::Reconnecting).unwrap();
+    let ended = trio.alice.handset.wait_for_end(Duration::from_secs(40)).unwrap();
+    assert_eq!(ended, EndReason::PeerLost);
+}
+
+#[test]
+fn contacts_and_history_survive_a_restart() {
+    let mut trio = trio();
+    let bob = trio.bob.handset.id().unwrap();
+    trio.alice.handset.add_contact("Bob", &bob).unwrap();
+    trio.talk().unwrap();
+    trio.alice.handset.hang_up().unwrap();
+    trio.alice.handset.wait_for_end(PATIENCE).unwrap();
+    let before = trio.alice.handset.snapshot().unwrap();
+    trio.alice.daemon.restart(&Setup::loopback()).unwrap();
+    let mut again = dvs_tests::handset::Handset::attach(&trio.alice.daemon, "test").unwrap();
+    let after = again.snapshot().unwrap();
+    assert_eq!(after.identity.id, before.identity.id);
+    assert_eq!(after.contacts, before.contacts);
+    assert_eq!(after.history, before.history);
+    assert_eq!(after.history[0].name.as_deref(), Some("Bob"));
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Debian packages: which are missing, and getting them.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::Command;
+
+use crate::run::{Outcome, at_root, output, say, step, succeeds};
+
+/// How to see without Debian's package database whether something is there.
+enum Probe {
+    /// A library that pkg-config knows.
+    Library(&'static str),
+    /// A program in the search path.
+    Program(&'static str),
+    /// A file.
+    File(&'static str),
+}
+
+/// A package and what it is needed for.
+pub(crate) struct Package {
+    name: &'static str,
+    probe: Probe,
+}
+
+const fn package(name: &'static str, probe: Probe) -> Package {
+    Package { name, probe }
+}
+
+/// What the daemon and the client are built with.
+pub(crate) const BUILD: &[Package] = &[
+    package("pkg-config", Probe::Program("pkg-config")),
+    package("libasound2-dev", Probe::Library("alsa")),
+    package("libopus-dev", Probe::Library("opus")),
+    package("libssl-dev", Probe::Library("openssl")),
+];
+
+/// Recordings of real speech.
+pub(crate) const SPEECH: &[Package] = &[package("alsa-utils", Probe::File("/usr/share/sounds/alsa/Front_Center.wav"))];
+
+/// What the system tests use: network namespaces and captures.
+pub(crate) const SYSTEM_TESTS: &[Package] =
+    &[package("iproute2", Probe::Program("ip")), package("tcpdump", Probe::Program("tcpdump"))];
+
+/// What the fuzz targets are built with.
+pub(crate) const FUZZ: &[Package] = &[package("g++", Probe::Program("g++"))];
+
+/// What a fresh Debian is made with.
+pub(crate) const CHROOT: &[Package] = &[package("debootstrap", Probe::Program("debootstrap"))];
+
+/// Installs whatever of `wanted` is missing.
+pub(crate) fn require(wanted: &[&[Package]]) -> Outcome {
+    let missing: Vec<&str> = wanted.iter().copied().flatten().filter(|p| is_missing(p)).map(|p| p.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("missing packages: {}", missing.join(" ")));
+    install(&missing)
+}
+
+fn is_missing(package: &Package) -> bool {
+    !match package.probe {
+        Probe::Library(name) => succeeds(Command::new("pkg-config").args(["--exists", name])),
+        Probe::Program(name) => is_program(name),
+        Probe::File(path) => Path::new(path).exists(),
+    }
+}
+
+/// Whether `name` is in the search path, or where administrators' programs are.
+fn is_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let administrators = ["/usr/sbin", "/sbin"].map(Into::into);
+    std::env::split_paths(&path).chain(administrators).any(|directory| directory.join(name).is_file())
+}
+
+fn install(missing: &[&str]) -> Outcome {
+    let names = missing.join(" ");
+    if !is_program("apt-get") {
+        return Err(format!("install these (Debian's names), then try again: {names}"));
+    }
+    let privilege = privilege().ok_or_else(|| format!("not root and no sudo; run: apt-get install {names}"))?;
+    let apt_get = |arguments: &[&str]| {
+        let mut command = at_root("env");
+        if privilege == Privilege::Sudo {
+            command = at_root("sudo");
+            command.arg("env");
+        }
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]).args(arguments);
+        command
+    };
+    let wanted = [&["install", "--no-install-recommends"], missing].concat();
+    // A machine whose package lists are missing or old needs them first.
+    step(&mut apt_get(&wanted)).or_else(|_| {
+        step(&mut apt_get(&["update"]))?;
+        step(&mut apt_get(&wanted))
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Privilege {
+    Root,
+    Sudo,
+}
+
+/// How packages can be installed here. sudo may ask for a password only where somebody can type one.
+fn privilege() -> Option<Privilege> {
+    if is_root() {
+        return Some(Privilege::Root);
+    }
+    let may_ask = std::io::stdin().is_terminal() && is_program("sudo");
+    (may_ask || succeeds(Command::new("sudo").args(["-n", "true"]))).then_some(Privilege::Sudo)
+}
+
+/// Whether we are root.
+pub(crate) fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_ok_and(|uid| uid == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_not_missing_and_what_is_not_is() {
+        assert!(!is_missing(&package("bash", Probe::Program("sh"))));
+        assert!(!is_missing(&package("base-files", Probe::File("/etc"))));
+        assert!(is_missing(&package("nothing", Probe::Program("no-such-program"))));
+        assert!(is_missing(&package("nothing", Probe::Library("no-such-library"))));
+    }
+}
