@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use dvs_proto::framing;
-use dvs_proto::hello::{Hello, MAJOR, MINOR};
+use dvs_proto::hello::{Hello, MINOR};
 use dvs_proto::message::{CallState, Event, Request, ToServer};
 use dvs_tests::handset::Handset;
 use dvs_tests::harness::{Daemon, Setup, wait_for};
@@ -48,15 +48,15 @@ impl RawPipes {
     }
 
     fn greet(&mut self) {
-        let hello = Hello { major: MAJOR, minor: MINOR, control: true, events: true };
+        let hello = Hello { minor: MINOR, control: true, events: true };
         self.to_daemon.write_all(&framing::frame(&hello.emit()).unwrap()).unwrap();
         self.request(1, Request::Attach { name: "raw".to_owned() });
     }
 
     fn request(&mut self, id: u32, request: Request) {
-        let payload = dvs_proto::codec::encode(&ToServer { id, request }).unwrap();
+        let frame = dvs_proto::codec::encode(&ToServer { id, request }).unwrap();
         // The daemon may have hung up already.
-        let _ = self.to_daemon.write_all(&framing::frame(&payload).unwrap());
+        let _ = self.to_daemon.write_all(&frame);
     }
 }
 

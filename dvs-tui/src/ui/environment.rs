@@ -83,7 +83,7 @@ impl Environment {
 }
 
 /// The moment, for a program that started at `start`.
-pub(super) fn now(start: Instant) -> Now {
+pub(crate) fn now(start: Instant) -> Now {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Now { mono: start.elapsed(), unix }
 }
@@ -95,14 +95,14 @@ fn host() -> String {
 }
 
 /// Name of this terminal, for other clients: `pts/3`.
-pub(super) fn client_name() -> String {
+pub(crate) fn client_name() -> String {
     let tty = std::fs::read_link("/proc/self/fd/0").ok().filter(|path| path.starts_with("/dev"));
     let name = tty.map(|path| path.to_string_lossy().trim_start_matches("/dev/").to_owned());
     name.unwrap_or_else(|| format!("process {}", std::process::id()))
 }
 
 /// Seconds that the system's time zone is ahead at a moment.
-fn offset(unix: u64) -> i32 {
+pub(crate) fn offset(unix: u64) -> i32 {
     let Ok(time) = libc::time_t::try_from(unix) else { return 0 };
     let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call, and zeroed memory is a valid tm, even if the call fails.

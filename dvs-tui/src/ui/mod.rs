@@ -16,24 +16,24 @@
 //! | `run`, `terminal`, `link`, `environment` | the shell |
 
 mod app;
-mod calls;
+pub(crate) mod calls;
 mod command;
-mod environment;
+pub(crate) mod environment;
 mod escape;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 mod keys;
 mod link;
 mod people;
 mod popups;
 mod run;
-mod sanitise;
+pub(crate) mod sanitise;
 mod screens;
 mod terminal;
 mod text;
 mod theme;
-mod time;
-mod trust;
+pub(crate) mod time;
+pub(crate) mod trust;
 mod widgets;
 
 use std::path::PathBuf;

@@ -52,13 +52,6 @@ pub(crate) struct ServerConfig {
     pub(crate) patience: Patience,
 }
 
-impl ServerConfig {
-    /// Everybody who can enter `directory` may act.
-    pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), observe_only: Vec::new(), patience: Patience::default() }
-    }
-}
-
 /// How long the server waits for whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {

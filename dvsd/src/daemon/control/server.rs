@@ -55,12 +55,7 @@ impl Server {
     /// Tells all attached clients what happened. [`Event::Levels`] goes only to those that asked for it; of levels,
     /// stats and network, a client that reads slowly gets the latest only.
     pub(crate) fn event(&self, event: &Event) {
-        self.registry.event(event, |_| true);
-    }
-
-    /// Tells one client what happened, if it wants events.
-    pub(crate) fn event_to(&self, client: u32, event: &Event) {
-        self.registry.event(event, |number| number == client);
+        self.registry.event(event);
     }
 
     /// Whether any client asked for [`Event::Levels`]; if none did, they need not be measured.
@@ -229,13 +224,12 @@ impl Registry {
         }
     }
 
-    /// Sends `event` to the attached clients that `to` chooses. It is encoded once.
-    fn event(&self, event: &Event, to: impl Fn(u32) -> bool) {
+    /// Sends `event` to the attached clients. It is encoded once.
+    fn event(&self, event: &Event) {
         let all = self.lock();
         let is_levels = matches!(event, Event::Levels(_));
-        let listeners = all.clients.iter().filter(|(number, entry)| {
-            entry.attached && entry.wants_events && (entry.levels || !is_levels) && to(**number)
-        });
+        let hears = |entry: &&Entry| entry.attached && entry.wants_events && (entry.levels || !is_levels);
+        let listeners = all.clients.values().filter(hears);
         let mut listeners = listeners.peekable();
         if listeners.peek().is_none() {
             return;
@@ -247,7 +241,7 @@ impl Registry {
                 return;
             }
         };
-        for (_, entry) in listeners {
+        for entry in listeners {
             match Figure::of(event) {
                 Some(figure) => entry.outbox.put(figure, Arc::clone(&frame)),
                 None => entry.outbox.push(Arc::clone(&frame)),

@@ -47,7 +47,7 @@ impl House {
     fn with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let directory = temporary.path().join("run/dvs");
-        let mut config = ServerConfig::new(&directory);
+        let mut config = config(&directory);
         change(&mut config);
         let (server, inbox) = Server::start(config).unwrap();
         Self { _temporary: temporary, directory, server, inbox }
@@ -121,6 +121,10 @@ impl House {
         }
         panic!("still there: {:?}", self.files());
     }
+}
+
+fn config(directory: &Path) -> ServerConfig {
+    ServerConfig { directory: directory.to_owned(), observe_only: Vec::new(), patience: Patience::default() }
 }
 
 fn ring(directory: &Path) {

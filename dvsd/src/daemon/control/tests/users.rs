@@ -191,7 +191,7 @@ fn say(word: &str) {
 fn daemon(directory: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (server, mut inbox) = Server::start(ServerConfig::new(directory)).unwrap();
+        let (server, mut inbox) = Server::start(config(directory)).unwrap();
         say("ready");
         let mut users = std::collections::BTreeMap::new();
         while let Some(message) = inbox.recv().await {

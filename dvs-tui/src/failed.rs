@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! How a verb ends when it does not end well: one line for people, one number for scripts.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use dvs_proto::client::{CallError, ConnectError, Lost};
+use dvs_proto::message::{CallInfo, EndReason, Failure, FailureKind};
+
+use crate::ui::sanitise;
+
+/// Neither the user's nor the peer's fault.
+const INTERNAL: u8 = 1;
+/// Used wrongly, or something typed makes no sense.
+pub(crate) const USAGE: u8 = 2;
+/// The daemon cannot be reached.
+const UNREACHABLE: u8 = 3;
+/// No such contact, call or peer.
+const NOT_FOUND: u8 = 4;
+/// Busy, declined, or nobody answered.
+const NOT_ANSWERED: u8 = 5;
+/// Not allowed.
+const PERMISSION: u8 = 6;
+/// A sound device.
+const DEVICE: u8 = 7;
+
+/// What to say and how to exit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    code: u8,
+    /// Nothing is said when nobody reads any more.
+    message: Option<String>,
+}
+
+impl Failed {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: Some(sanitise::text(&message.into())) }
+    }
+
+    /// A failure of the program or the system.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(INTERNAL, message)
+    }
+
+    /// A call that ended, and why.
+    pub(crate) fn ended(call: &CallInfo) -> Self {
+        let who = call.name.as_deref().unwrap_or(&call.peer);
+        let reason = call.ended.unwrap_or(EndReason::Protocol);
+        Self::new(code_of(reason), why(reason, who))
+    }
+
+    /// Says it on standard error.
+    pub(crate) fn report(&self) -> ExitCode {
+        if let Some(message) = &self.message {
+            // Nothing can be done when even this fails.
+            let _ = writeln!(io::stderr(), "dvs-tui: {message}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<ConnectError> for Failed {
+    fn from(error: ConnectError) -> Self {
+        Self::new(UNREACHABLE, error.to_string())
+    }
+}
+
+impl From<Lost> for Failed {
+    fn from(lost: Lost) -> Self {
+        Self::new(UNREACHABLE, lost.to_string())
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let code = match failure.kind {
+            FailureKind::BadInput => USAGE,
+            FailureKind::NotFound => NOT_FOUND,
+            FailureKind::NotAnswered | FailureKind::State => NOT_ANSWERED,
+            FailureKind::Permission => PERMISSION,
+            FailureKind::Device => DEVICE,
+            FailureKind::Limit | FailureKind::Internal => INTERNAL,
+        };
+        Self::new(code, failure.message)
+    }
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused(failure) => failure.into(),
+            CallError::Lost(lost) => lost.into(),
+        }
+    }
+}
+
+impl From<io::Error> for Failed {
+    /// Whoever read our output, `head` for example, may have had enough.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self { code: 0, message: None },
+            _ => Self::internal(format!("cannot write: {error}")),
+        }
+    }
+}
+
+fn code_of(reason: EndReason) -> u8 {
+    match reason {
+        EndReason::NotFound | EndReason::Offline | EndReason::Unreachable => NOT_FOUND,
+        EndReason::KeyChanged | EndReason::Blocked => PERMISSION,
+        EndReason::Media => DEVICE,
+        EndReason::HungUp
+        | EndReason::PeerHungUp
+        | EndReason::Declined
+        | EndReason::DeclinedHere
+        | EndReason::Busy
+        | EndReason::NoAnswer
+        | EndReason::Missed
+        | EndReason::MissedBusy
+        | EndReason::Refused
+        | EndReason::NoReply
+        | EndReason::PeerLost
+        | EndReason::Protocol
+        | EndReason::Version
+        | EndReason::GoingAway
+        | EndReason::PeerRestarted
+        | EndReason::AnsweredElsewhere => NOT_ANSWERED,
+    }
+}
+
+/// Why a call with `who` came to nothing, and where there is something to do about it, what.
+fn why(reason: EndReason, who: &str) -> String {
+    match reason {
+        EndReason::NotFound => format!("{who} was not found in the overlay: offline, or nobody has this ID"),
+        EndReason::Unreachable => {
+            format!("{who} was found, but does not answer: offline by now, or behind a firewall")
+        }
+        EndReason::Offline => {
+            "not in the overlay, no other node answers; check the network, and bootstrap in dvsd.toml".to_owned()
+        }
+        EndReason::KeyChanged => format!(
+            "{who} shows another key than before; if that is expected, contacts remove and contacts add, else beware"
+        ),
+        EndReason::Blocked => format!("{who} is blocked; to call all the same: dvs-tui contacts unblock"),
+        EndReason::Media => "sound could not be carried; see: dvs-tui status".to_owned(),
+        EndReason::HungUp => "hung up on this side".to_owned(),
+        EndReason::PeerHungUp => format!("{who} hung up"),
+        EndReason::Declined => format!("{who} declined"),
+        EndReason::DeclinedHere => "declined on this side".to_owned(),
+        EndReason::Busy => format!("{who} is in another call"),
+        EndReason::NoAnswer => format!("{who} did not answer"),
+        EndReason::Missed | EndReason::MissedBusy => format!("the call of {who} was missed"),
+        EndReason::Refused => format!("{who} was refused as an unknown caller"),
+        EndReason::NoReply => format!("{who} is connected, but did not react to the call"),
+        EndReason::PeerLost => format!("nothing is heard from {who} any more"),
+        EndReason::Protocol => format!("the software of {who} broke the protocol"),
+        EndReason::Version => format!("the software of {who} speaks another version; both need the same"),
+        EndReason::GoingAway => "a daemon shut down".to_owned(),
+        EndReason::PeerRestarted => format!("the daemon of {who} was restarted; call again"),
+        EndReason::AnsweredElsewhere => format!("{who} was answered on another device"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code() {
+        let code = |kind| Failed::from(Failure::new(kind, "x")).code;
+        assert_eq!(code(FailureKind::BadInput), 2);
+        assert_eq!(code(FailureKind::NotFound), 4);
+        assert_eq!(code(FailureKind::NotAnswered), 5);
+        assert_eq!(code(FailureKind::Permission), 6);
+        assert_eq!(code(FailureKind::Device), 7);
+        assert_eq!(Failed::from(ConnectError::Silent).code, 3);
+        assert_eq!(Failed::from(Lost::Closed).code, 3);
+    }
+
+    #[test]
+    fn a_reader_that_had_enough_is_no_failure() {
+        let failed = Failed::from(io::Error::from(ErrorKind::BrokenPipe));
+        assert_eq!(failed, Failed { code: 0, message: None });
+    }
+
+    #[test]
+    fn what_a_daemon_says_cannot_reach_the_terminal_raw() {
+        let failed = Failed::from(Failure::new(FailureKind::NotFound, "no \x1b[2Jcall\n\u{202e}x"));
+        assert_eq!(failed.message.unwrap(), "no [2Jcall x");
+    }
+
+    #[test]
+    fn a_peer_nobody_finds_may_be_offline() {
+        assert!(why(EndReason::NotFound, "Bob").contains("Bob was not found in the overlay: offline"));
+        assert_eq!(code_of(EndReason::NotFound), 4);
+        assert_eq!(code_of(EndReason::Declined), 5);
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `dvs-tui call`
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use dvs_proto::message::{CallInfo, CallState, Direction, EndReason, Event, Reply, Request};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::output::Output;
+use crate::attach::{Line, unexpected};
+use crate::failed::Failed;
+use crate::ui::calls;
+
+/// Dials, and follows the call until it rings or fails; with `wait`, until it is over.
+pub(super) fn run(target: String, wait: bool, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
+    let (line, _) = Line::open(directory)?;
+    let mut follower = Follower { line, wait, number: None, shown: None, interrupt: interrupts()? };
+    match follower.line.ask(Request::Dial { target })? {
+        Reply::Call(call) => follower.follow(Some(call), out),
+        // It is over already; its last event is on the way.
+        Reply::Done => follower.follow(None, out),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The contact's name, or else the ID.
+pub(super) fn who(call: &CallInfo) -> &str {
+    call.name.as_deref().unwrap_or(&call.peer)
+}
+
+/// Ctrl-C as something to be waited for.
+fn interrupts() -> Result<SignalFd, Failed> {
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
+    let failed = |error: Errno| Failed::internal(format!("cannot take signals: {error}"));
+    signals.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).map_err(failed)
+}
+
+/// What comes next.
+enum Next {
+    Call(CallInfo),
+    Interrupt,
+}
+
+/// One call, followed.
+struct Follower {
+    line: Line,
+    wait: bool,
+    number: Option<u32>,
+    shown: Option<CallState>,
+    interrupt: SignalFd,
+}
+
+impl Follower {
+    fn follow(&mut self, first: Option<CallInfo>, out: &mut Output) -> Result<(), Failed> {
+        self.number = first.as_ref().map(|call| call.call);
+        let mut next = first;
+        loop {
+            let call = match next.take() {
+                Some(call) => call,
+                None => match self.next()? {
+                    Next::Call(call) => call,
+                    Next::Interrupt => return out.note("the call goes on; to end it: dvs-tui hangup"),
+                },
+            };
+            if self.settled(&call) {
+                return finish(&call, out);
+            }
+            if self.wait && self.shown != Some(call.state) {
+                self.shown = Some(call.state);
+                out.show(&call, progress)?;
+            }
+        }
+    }
+
+    /// Whether nothing more is to be waited for.
+    fn settled(&self, call: &CallInfo) -> bool {
+        match call.state {
+            CallState::Ended => true,
+            CallState::Lookup
+            | CallState::Connecting
+            | CallState::Calling
+            | CallState::Busy
+            | CallState::Reconnecting
+            | CallState::Ending => false,
+            CallState::Ringing | CallState::Alerting | CallState::Waiting | CallState::Active | CallState::Held => {
+                !self.wait
+            }
+        }
+    }
+
+    /// The next news of this call, or Ctrl-C.
+    fn next(&mut self) -> Result<Next, Failed> {
+        loop {
+            while let Some(event) = self.line.event_at_hand()? {
+                if let Event::Call(call) = event
+                    && self.is_ours(&call)
+                {
+                    return Ok(Next::Call(call));
+                }
+            }
+            let mut ends = [
+                PollFd::new(self.line.client().as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.interrupt.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut ends, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(Failed::internal(format!("cannot wait: {error}"))),
+            }
+            let [_, interrupt] = ends;
+            if interrupt.any().unwrap_or(false) {
+                return Ok(Next::Interrupt);
+            }
+        }
+    }
+
+    fn is_ours(&self, call: &CallInfo) -> bool {
+        match self.number {
+            Some(number) => call.call == number,
+            None => call.direction == Direction::Outgoing && call.state == CallState::Ended,
+        }
+    }
+}
+
+fn progress(call: &CallInfo) -> String {
+    calls::progress(call, who(call))
+}
+
+/// The last word on a call.
+fn finish(call: &CallInfo, out: &mut Output) -> Result<(), Failed> {
+    if call.state != CallState::Ended {
+        return out.show(call, |call| format!("{} (call {})", progress(call), call.call));
+    }
+    let talked = call.answered.is_some();
+    match call.ended {
+        Some(EndReason::HungUp | EndReason::PeerHungUp) if talked => {
+            out.show(call, |call| calls::why(call.ended.unwrap_or(EndReason::HungUp), call.direction, who(call)))
+        }
+        _ => {
+            out.show(call, |_| String::new())?;
+            Err(Failed::ended(call))
+        }
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `dvs-tui answer`, `decline`, `hangup`, `hold`, `mute` and `deafen`
+
+use std::path::PathBuf;
+
+use dvs_proto::message::{CallInfo, CallState, Reply, Request};
+use serde::Serialize;
+
+use super::output::Output;
+use crate::attach::{Line, unexpected};
+use crate::cli::{Switch, Verb};
+use crate::failed::Failed;
+
+/// What a switch stands at now.
+#[derive(Serialize)]
+struct Switched {
+    on: bool,
+}
+
+/// Does it to the call that is meant.
+pub(super) fn run(verb: &Verb, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
+    let Some(request) = request(verb) else { return Ok(()) };
+    let (mut line, _) = Line::open(directory)?;
+    match line.ask(request)? {
+        Reply::Call(call) => out.show(&call, |call| outcome(verb, call)),
+        Reply::Switched { on } => out.show(&Switched { on }, |_| switched(verb, on).to_owned()),
+        Reply::Done => out.note("done"),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn request(verb: &Verb) -> Option<Request> {
+    let on = |switch: &Option<Switch>| switch.map(|switch| switch == Switch::On);
+    Some(match verb {
+        Verb::Answer(which) => Request::Answer { call: which.call },
+        Verb::Decline(which) => Request::Decline { call: which.call },
+        Verb::Hangup(which) => Request::Hangup { call: which.call },
+        Verb::Hold { switch, which } => Request::Hold { call: which.call, on: on(switch) },
+        Verb::Mute { switch } => Request::Mute { on: on(switch) },
+        Verb::Deafen { switch } => Request::Deafen { on: on(switch) },
+        _ => return None,
+    })
+}
+
+fn outcome(verb: &Verb, call: &CallInfo) -> String {
+    let who = super::call::who(call);
+    match verb {
+        Verb::Answer(_) => format!("answered {who}"),
+        Verb::Decline(_) => format!("declined {who}"),
+        Verb::Hangup(_) => format!("hung up on {who}"),
+        _ if call.state == CallState::Held => format!("{who} is on hold"),
+        _ => format!("talking with {who}"),
+    }
+}
+
+fn switched(verb: &Verb, on: bool) -> &'static str {
+    match (verb, on) {
+        (Verb::Deafen { .. }, true) => "loudspeaker off",
+        (Verb::Deafen { .. }, false) => "loudspeaker on",
+        (_, true) => "microphone off",
+        (_, false) => "microphone on",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::WhichCall;
+
+    #[test]
+    fn a_switch_left_out_toggles() {
+        assert_eq!(request(&Verb::Mute { switch: None }), Some(Request::Mute { on: None }));
+        let which = WhichCall { call: Some(3) };
+        assert_eq!(
+            request(&Verb::Hold { switch: Some(Switch::Off), which }),
+            Some(Request::Hold { call: Some(3), on: Some(false) })
+        );
+    }
+}
