@@ -422,10 +422,10 @@ pub struct CallInfo {
     pub route: Option<String>,
     /// Why it ended.
     pub ended: Option<EndReason>,
-    /// Milliseconds from dialling until the peer was found.
-    pub lookup_ms: Option<u32>,
-    /// Milliseconds from dialling until the peer rang.
-    pub ring_ms: Option<u32>,
+    /// Microseconds from dialling until the peer was found.
+    pub lookup_us: Option<u32>,
+    /// Microseconds from dialling until the peer rang, or answered without ringing.
+    pub ring_us: Option<u32>,
 }
 
 /// A call of the past.

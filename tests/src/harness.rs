@@ -41,6 +41,8 @@ pub struct Setup {
     pub auto_answer: bool,
     /// `silent`, `ring` or `reject`.
     pub unknown_callers: &'static str,
+    /// How long a dialled call rings; `None` leaves the default.
+    pub ring_seconds: Option<u64>,
     /// Log level.
     pub log: &'static str,
     /// Environment variables, for example `ALSA_CONFIG_PATH`.
@@ -57,6 +59,7 @@ impl Setup {
             devices: ["default", "default"].map(str::to_owned),
             auto_answer: false,
             unknown_callers: "ring",
+            ring_seconds: None,
             log: "info",
             environment: Vec::new(),
         }
@@ -79,10 +82,7 @@ impl Setup {
                 "audio",
                 vec![("backend", quoted(&self.backend)), ("capture", quoted(capture)), ("playback", quoted(playback))],
             ),
-            (
-                "calls",
-                vec![("auto_answer", self.auto_answer.to_string()), ("unknown_callers", quoted(&self.unknown_callers))],
-            ),
+            ("calls", self.calls()),
             ("log", vec![("level", quoted(&self.log))]),
         ] {
             let _ = writeln!(text, "[{section}]");
@@ -91,6 +91,13 @@ impl Setup {
             }
         }
         text
+    }
+
+    fn calls(&self) -> Vec<(&'static str, String)> {
+        let unknown = format!("{:?}", self.unknown_callers);
+        let mut lines = vec![("auto_answer", self.auto_answer.to_string()), ("unknown_callers", unknown)];
+        lines.extend(self.ring_seconds.map(|seconds| ("ring_seconds", seconds.to_string())));
+        lines
     }
 }
 

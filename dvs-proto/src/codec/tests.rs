@@ -27,8 +27,8 @@ fn call() -> CallInfo {
         answered_by: None,
         route: None,
         ended: None,
-        lookup_ms: None,
-        ring_ms: Some(300),
+        lookup_us: None,
+        ring_us: Some(300),
     }
 }
 

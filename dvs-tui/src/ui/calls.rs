@@ -160,8 +160,8 @@ pub(crate) fn named(name: Option<&str>, id: &str, theme: Theme) -> String {
 pub(crate) fn progress(info: &CallInfo, name: &str) -> String {
     match info.state {
         CallState::Lookup => format!("looking up {name} in the overlay"),
-        CallState::Connecting => match info.lookup_ms {
-            Some(ms) => format!("found in {ms} ms, connecting to {name}"),
+        CallState::Connecting => match info.lookup_us {
+            Some(us) => format!("found in {} ms, connecting to {name}", us / 1_000),
             None => format!("connecting to {name}"),
         },
         CallState::Calling => format!("connected, calling {name}"),

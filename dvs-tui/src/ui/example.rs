@@ -36,8 +36,8 @@ pub(crate) fn call(direction: Direction) -> CallInfo {
         answered_by: None,
         route: Some("direct 198.18.0.1:5004".into()),
         ended: None,
-        lookup_ms: outgoing.then_some(180),
-        ring_ms: outgoing.then_some(320),
+        lookup_us: outgoing.then_some(180_000),
+        ring_us: outgoing.then_some(320_000),
     }
 }
 

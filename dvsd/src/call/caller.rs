@@ -86,6 +86,7 @@ impl Call {
     /// CALL_ANSWER. It may come without a reply before it.
     pub(super) fn peer_answered(&mut self, desk: &Desk<'_>) {
         if self.is_invited() {
+            self.rang_after.get_or_insert(desk.now.mono.since(self.started.mono));
             self.talk(desk);
         }
     }

@@ -223,7 +223,7 @@ pub struct CallView {
     pub ended: Option<Now>,
     /// Time from dialling until the peer was found.
     pub found_after: Option<Duration>,
-    /// Time from dialling until the peer rang.
+    /// Time from dialling until the peer rang, or answered without ringing.
     pub rang_after: Option<Duration>,
 }
 

@@ -205,8 +205,8 @@ fn origin(app: &App, info: &CallInfo, columns: usize) -> Line<'static> {
 
 /// How quickly the peer was found and rang.
 fn set_up(info: &CallInfo) -> String {
-    match (info.lookup_ms, info.ring_ms) {
-        (Some(found), Some(rang)) => format!(": found in {found} ms, rang after {rang} ms"),
+    match (info.lookup_us, info.ring_us) {
+        (Some(found), Some(rang)) => format!(": found in {} ms, rang after {} ms", found / 1_000, rang / 1_000),
         _ => String::new(),
     }
 }

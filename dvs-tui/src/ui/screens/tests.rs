@@ -111,8 +111,8 @@ fn outgoing(state: CallState) -> CallInfo {
     let known = example::call(Direction::Outgoing);
     CallInfo {
         state,
-        lookup_ms: known.lookup_ms.filter(|_| found),
-        ring_ms: known.ring_ms.filter(|_| rang),
+        lookup_us: known.lookup_us.filter(|_| found),
+        ring_us: known.ring_us.filter(|_| rang),
         route: known.route.clone().filter(|_| found),
         ..known
     }

@@ -100,8 +100,8 @@ pub(crate) fn call(view: &CallView, node: &Node) -> CallInfo {
         answered_by: None,
         route: None,
         ended: view.cause.map(end_reason),
-        lookup_ms: view.found_after.map(millis),
-        ring_ms: view.rang_after.map(millis),
+        lookup_us: view.found_after.map(|after| narrow(after.as_micros())),
+        ring_us: view.rang_after.map(|after| narrow(after.as_micros())),
     }
 }
 

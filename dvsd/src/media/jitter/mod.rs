@@ -193,15 +193,16 @@ impl Playout {
     /// The figures so far.
     pub fn stats(&self) -> PlayoutStats {
         let frame = u64::from(self.frame_ticks.max(1));
-        let lost = self.lost_ticks.div_ceil(frame);
-        let all = self.lost_ticks + self.played_ticks;
+        // Less than a whole frame is no lost packet, but a sound card that started in between.
+        let lost = self.lost_ticks / frame;
+        let all = lost + self.played_ticks / frame;
         PlayoutStats {
             lost,
             concealed: lost.saturating_sub(self.stats.recovered),
             jitter_us: self.delays.jitter_us(),
             buffered_us: self.buffered_us(),
             target_us: self.delays.target_us() + self.redundancy_wait_us() as u32,
-            loss_permille: (self.lost_ticks * 1_000).checked_div(all).unwrap_or(0) as u16,
+            loss_permille: (lost * 1_000).checked_div(all).unwrap_or(0) as u16,
             ..self.stats
         }
     }

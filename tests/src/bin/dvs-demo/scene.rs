@@ -101,7 +101,8 @@ impl Scene {
         self.alice.handset.dial(&target)?;
         let call = self.alice.handset.wait_for_call(PATIENCE, CallState::Active)?;
         self.echo.handset.wait_for_call(PATIENCE, CallState::Active)?;
-        let [lookup, ring] = [call.lookup_ms, call.ring_ms].map(|ms| ms.map_or("?".to_owned(), |ms| ms.to_string()));
+        let [lookup, ring] =
+            [call.lookup_us, call.ring_us].map(|us| us.map_or("?".to_owned(), |us| ms(us).to_string()));
         progress.step(&format!("found after {lookup} ms, rang after {ring} ms, answered"));
         Ok(call)
     }
@@ -191,11 +192,10 @@ fn figures(call: &CallInfo, alice: &CallStats, echo: &CallStats, ways: Option<[O
     let delay = |way: Option<Likeness>| way.map(|way| way.delay_ms);
     let alike = |way: Option<Likeness>| way.map(|way| way.correlation);
     let figure = |key, meaning, value, bound| Figure { key, meaning, value, bound };
-    let ms = |ms: Option<u32>| ms.map(f64::from);
     let loss = alice.loss_permille.max(echo.loss_permille);
     Figures(vec![
-        figure("lookup_ms", "from dialling until the peer was found, ms", ms(call.lookup_ms), AtMost(50.0)),
-        figure("ring_ms", "from dialling until the peer rang, ms", ms(call.ring_ms), AtMost(50.0)),
+        figure("lookup_ms", "from dialling until the peer was found, ms", call.lookup_us.map(ms), AtMost(50.0)),
+        figure("ring_ms", "from dialling until the peer rang, ms", call.ring_us.map(ms), AtMost(50.0)),
         figure("mouth_to_ear_ms", "Alice's input to the echo peer's output, ms", delay(one_way), heard(AtMost(60.0))),
         figure("echo_ms", "Alice's input to Alice's output, ms", delay(echoed), heard(AtMost(120.0))),
         figure("packet_bytes", "every media datagram, bytes of UDP payload", packet_bytes(alice, echo), Exactly(93.0)),
@@ -203,6 +203,11 @@ fn figures(call: &CallInfo, alice: &CallStats, echo: &CallStats, ways: Option<[O
         figure("correlation", "heard by the echo peer against spoken", alike(one_way), heard(AtLeast(0.85))),
         figure("echo_correlation", "heard by Alice against spoken", alike(echoed), heard(AtLeast(0.6))),
     ])
+}
+
+/// Microseconds in milliseconds.
+fn ms(us: u32) -> f64 {
+    f64::from(us) / 1_000.0
 }
 
 /// The size of all media datagrams of both directions, or that of an odd one.
