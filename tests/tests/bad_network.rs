@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Daemons on hosts of their own, joined by bad links. Needs root, for network namespaces.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
+
 use std::time::{Duration, Instant};
 
 use dvs_proto::message::{CallState, EndReason};
@@ -110,8 +117,8 @@ fn a_capture_shows_neither_who_speaks_nor_what_is_said() {
 
 /// What the speech looks like on its way if nobody encrypts it.
 fn opus(samples: &[i16]) -> Vec<Vec<u8>> {
-    use dvsd::media::codec::{Encoder, OpusEncoder, Settings};
-    let mut encoder = OpusEncoder::new(Settings::default()).unwrap();
+    use dvsd::media::codec::{Encoder, EncoderSettings, OpusEncoder};
+    let mut encoder = OpusEncoder::new(EncoderSettings::default()).unwrap();
     let frames = samples.chunks_exact(960).take(100);
     frames
         .map(|frame| {

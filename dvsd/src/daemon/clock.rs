@@ -6,7 +6,10 @@ use nix::time::{ClockId, clock_gettime};
 
 /// Both clocks, now. The monotonic one is `CLOCK_BOOTTIME`, which goes on while the machine is suspended.
 pub(crate) fn now() -> Now {
-    Now { mono: Instant::from_micros(micros(ClockId::CLOCK_BOOTTIME)), unix: micros(ClockId::CLOCK_REALTIME) / 1_000_000 }
+    Now {
+        mono: Instant::from_micros(micros(ClockId::CLOCK_BOOTTIME)),
+        unix: micros(ClockId::CLOCK_REALTIME) / 1_000_000,
+    }
 }
 
 /// A clock's reading in microseconds. Reading these clocks cannot fail on Linux; 0 stands for the impossible.

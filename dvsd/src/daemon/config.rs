@@ -37,7 +37,11 @@ impl Network {
     /// The bootstrap nodes, checked.
     pub(crate) fn bootstrap_nodes(&self) -> anyhow::Result<Vec<HostPort>> {
         let parse = |text: &String| {
-            text.parse().map_err(|_| anyhow::anyhow!("[network] bootstrap: {text:?} is not host:port, as in \"seed.example.org:{DEFAULT_PORT}\""))
+            text.parse().map_err(|_| {
+                anyhow::anyhow!(
+                    "[network] bootstrap: {text:?} is not host:port, as in \"seed.example.org:{DEFAULT_PORT}\""
+                )
+            })
         };
         self.bootstrap.iter().map(parse).collect()
     }
@@ -151,7 +155,9 @@ impl Config {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => String::new(),
-            Err(error) => return Err(error).with_context(|| format!("cannot read the configuration {}", file.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read the configuration {}", file.display()));
+            }
         };
         Self::parse(&text).with_context(|| format!("in {}", file.display()))
     }

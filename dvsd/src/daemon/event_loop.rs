@@ -36,13 +36,13 @@ pub(crate) struct Feeds {
 }
 
 /// Runs until a signal ends it, then says good-bye to everybody.
-pub(crate) async fn run(service: &mut Service, mut feeds: Feeds) -> anyhow::Result<()> {
+pub(crate) async fn run(mut service: Service, mut feeds: Feeds) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut alive = Heart::new();
     systemd::ready(&service.summary());
     loop {
-        match wait(service, &mut feeds, &mut [&mut terminate, &mut interrupt], &alive).await? {
+        match wait(&mut service, &mut feeds, &mut [&mut terminate, &mut interrupt], &alive).await? {
             Wake::Datagram => service.receive(),
             Wake::Captured => service.captured(),
             Wake::Client(message) => service.client(message),
@@ -54,16 +54,13 @@ pub(crate) async fn run(service: &mut Service, mut feeds: Feeds) -> anyhow::Resu
         }
     }
     systemd::stopping();
-    shut_down(service, &mut feeds, &mut [&mut terminate, &mut interrupt], &alive).await
+    shut_down(&mut service, &mut feeds, &mut [&mut terminate, &mut interrupt], &alive).await;
+    service.close();
+    Ok(())
 }
 
 /// Ends calls and sessions, and waits a little for the peers' acknowledgements.
-async fn shut_down(
-    service: &mut Service,
-    feeds: &mut Feeds,
-    signals: &mut [&mut Signal; 2],
-    alive: &Heart,
-) -> anyhow::Result<()> {
+async fn shut_down(service: &mut Service, feeds: &mut Feeds, signals: &mut [&mut Signal; 2], alive: &Heart) {
     service.shut_down();
     let end = Instant::now() + SHUTDOWN_WAIT;
     while !service.is_quiet() {
@@ -75,8 +72,6 @@ async fn shut_down(
             Ok(Ok(_)) => {}
         }
     }
-    service.close();
-    Ok(())
 }
 
 async fn wait(

@@ -69,7 +69,7 @@ fn run(arguments: &Arguments) -> Result<(), Failed> {
     log::start(arguments.log.as_deref().unwrap_or(&config.log.level)).or_exit(exit::CONFIG)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_exit(exit::SYSTEM)?;
     runtime.block_on(async {
-        let (mut service, feeds) = service::Service::start(arguments, &config)?;
-        event_loop::run(&mut service, feeds).await.or_exit(exit::SYSTEM)
+        let (service, feeds) = service::Service::start(arguments, &config)?;
+        event_loop::run(service, feeds).await.or_exit(exit::SYSTEM)
     })
 }

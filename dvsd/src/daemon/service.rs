@@ -46,6 +46,7 @@ pub(crate) struct Service {
     deadline: Option<Instant>,
     next_tick: Option<Instant>,
     ticks: u64,
+    store_in_trouble: bool,
 }
 
 /// What the node's outputs act upon.
@@ -78,8 +79,16 @@ impl Service {
         let node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
         let world = World { udp, server, store, talks, resolver };
         let desk = Desk::new(loaded.history);
-        let mut service =
-            Self { node, world, desk, events: Vec::new(), deadline: None, next_tick: None, ticks: 0 };
+        let mut service = Self {
+            node,
+            world,
+            desk,
+            events: Vec::new(),
+            deadline: None,
+            next_tick: None,
+            ticks: 0,
+            store_in_trouble: false,
+        };
         service.timeout();
         Ok((service, Feeds { clients, resolved }))
     }
@@ -163,6 +172,7 @@ impl Service {
                 }
             }
             FromClient::Request { client, id, request } => {
+                self.watch_store();
                 let outcome = self.request(client, request);
                 self.world.server.reply(client, id, outcome);
                 self.tell();
@@ -181,10 +191,24 @@ impl Service {
         self.node.is_quiet()
     }
 
-    /// Writes down what is not yet on disk.
-    pub(crate) fn close(&mut self) {
-        if let Err(error) = self.world.store.flush() {
+    /// Completes recordings and writes down what is not yet on disk.
+    pub(crate) fn close(mut self) {
+        self.world.talks.close();
+        if let Err(error) = self.world.store.close() {
             tracing::error!(%error, "contacts and history are not all on disk");
+        }
+    }
+
+    /// Tells the clients when contacts and history cannot be written, and when they can again.
+    fn watch_store(&mut self) {
+        let trouble = self.world.store.trouble();
+        if trouble.is_some() != self.store_in_trouble {
+            self.store_in_trouble = trouble.is_some();
+            let text = trouble.map_or_else(
+                || "contacts and history are on disk again".to_owned(),
+                |trouble| format!("contacts and history cannot be written: {trouble}"),
+            );
+            self.activity(text);
         }
     }
 
@@ -292,10 +316,6 @@ fn state_directory(arguments: &Arguments) -> PathBuf {
 
 fn server_config(arguments: &Arguments, config: &Config) -> ServerConfig {
     let directory = arguments.runtime_dir.clone().or_else(|| config.control.directory.clone());
-    ServerConfig {
-        directory: directory.unwrap_or_else(|| PathBuf::from("/run/dvs")),
-        observe_only: config.control.observe_only.clone(),
-        patience: Patience::default(),
-    }
+    let directory = directory.unwrap_or_else(|| PathBuf::from(dvs_proto::paths::SYSTEM_DIRECTORY));
+    ServerConfig { directory, observe_only: config.control.observe_only.clone(), patience: Patience::default() }
 }
-

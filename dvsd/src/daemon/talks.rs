@@ -15,9 +15,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::audio::{self, AudioConfig, CallAudio, CapturedFrame, PlayFrame};
-use crate::rate::Rate;
 use crate::clock;
 use crate::config::Config;
+use crate::rate::Rate;
 
 /// How many ended calls keep their figures.
 const MAX_ENDED: usize = 16;
@@ -201,10 +201,19 @@ impl Talks {
     pub(crate) fn stop(&mut self, call: CallNumber) {
         if let Some(talk) = self.running.remove(&call) {
             self.ended.insert(call, talk.figures());
-            tracing::info!(call = call.0, "microphone and loudspeaker released");
+            let meters = &talk.audio.meters;
+            let (real_time, dropped, xruns) = (meters.real_time(), meters.dropped(), meters.xruns());
+            tracing::info!(call = call.0, real_time, dropped, xruns, "microphone and loudspeaker released");
         }
         while self.ended.len() > MAX_ENDED {
             self.ended.pop_first();
+        }
+    }
+
+    /// Ends all sound and waits until devices are closed and recordings complete.
+    pub(crate) fn close(&mut self) {
+        for talk in std::mem::take(&mut self.running).into_values() {
+            talk.audio.finish();
         }
     }
 

@@ -101,9 +101,7 @@ impl Udp {
     /// `to` in the form this socket's family wants.
     fn kernel_address(&self, to: SocketAddr) -> SockaddrStorage {
         match (to, self.local.is_ipv6()) {
-            (SocketAddr::V4(v4), true) => {
-                SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())).into()
-            }
+            (SocketAddr::V4(v4), true) => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())).into(),
             (to, _) => to.into(),
         }
     }
@@ -147,11 +145,12 @@ type Received = (usize, SocketAddr, Option<IpAddr>);
 fn receive(fd: RawFd, buffer: &mut [u8]) -> std::io::Result<Received> {
     let mut control = nix::cmsg_space!(libc::in6_pktinfo);
     let mut data = [IoSliceMut::new(buffer)];
-    let message =
-        recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
+    let message = recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
     let from = message.address.as_ref().and_then(socket_address).ok_or(ErrorKind::InvalidData)?;
     let to = message.cmsgs()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => Some(IpAddr::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()))),
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(IpAddr::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes())))
+        }
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))),
         _ => None,
     });

@@ -67,7 +67,12 @@ impl Net {
         let mut random = Random::seeded(index as u64);
         let identity = Identity::generate(KeyKind::Ed25519, &mut random).unwrap();
         let people = PeopleConfig { unknown_callers: unknown, auto_answer: false };
-        let config = Config { call: CallConfig::default(), people, routing: RoutingConfig::new(NodeId([0; 20])), contacts: Vec::new() };
+        let config = Config {
+            call: CallConfig::default(),
+            people,
+            routing: RoutingConfig::new(NodeId([0; 20])),
+            contacts: Vec::new(),
+        };
         let node = Node::new(identity, config, self.now, random);
         let address = format!("198.18.{index}.1:5004").parse().unwrap();
         let host = Host {

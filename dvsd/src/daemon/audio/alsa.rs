@@ -119,10 +119,6 @@ impl Capture for AlsaCapture {
         self.card.pcm.start().map_err(failure)
     }
 
-    fn layout(&self) -> Layout {
-        self.card.layout
-    }
-
     fn poll_fds(&self, fds: &mut [pollfd]) -> usize {
         let count = self.card.pcm.count().min(fds.len());
         let fds = fds.get_mut(..count).unwrap_or_default();

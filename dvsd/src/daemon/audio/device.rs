@@ -33,8 +33,6 @@ pub(super) struct Layout {
 pub(super) trait Capture: Send {
     /// Starts sampling from now on.
     fn start(&mut self) -> Result<(), DeviceError>;
-    /// The buffer it has.
-    fn layout(&self) -> Layout;
     /// Fills in what to poll, [`MAX_POLL_FDS`] at most, and gives how many.
     fn poll_fds(&self, fds: &mut [pollfd]) -> usize;
     /// Takes note of what the poll said.

@@ -134,10 +134,6 @@ impl Capture for PacedCapture {
         Ok(())
     }
 
-    fn layout(&self) -> Layout {
-        Layout { period: self.period, buffer: BUFFER }
-    }
-
     fn poll_fds(&self, fds: &mut [pollfd]) -> usize {
         let Some(first) = fds.first_mut() else { return 0 };
         *first = pollfd { fd: self.timer.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };

@@ -24,7 +24,13 @@ impl Desk {
     /// Starts with the store's `history`, newest first.
     pub(crate) fn new(history: Vec<PastCall>) -> Self {
         let history = history.into_iter().take(MAX_HISTORY).collect();
-        Self { strangers: BTreeMap::new(), clients: BTreeMap::new(), answered_by: BTreeMap::new(), routes: BTreeMap::new(), history }
+        Self {
+            strangers: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            answered_by: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            history,
+        }
     }
 
     /// A client of the user `uid` came; its name follows.

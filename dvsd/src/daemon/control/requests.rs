@@ -31,9 +31,8 @@ impl Service {
             Request::Decline { call } => self.act(client, "declined", |service, now| {
                 service.command(|node| node.decline(call.map(CallNumber), now))
             }),
-            Request::Hangup { call } => self.act(client, "hung up", |service, now| {
-                service.command(|node| node.hang_up(call.map(CallNumber), now))
-            }),
+            Request::Hangup { call } => self
+                .act(client, "hung up", |service, now| service.command(|node| node.hang_up(call.map(CallNumber), now))),
             Request::Hold { call, on } => self.act(client, "hold", |service, now| {
                 service.command(|node| node.hold(call.map(CallNumber), on, now)).map(|(number, _)| number)
             }),
@@ -151,10 +150,7 @@ impl Service {
         self.world.server.event(&message::Event::Audio(convert::audio(&self.world.talks)));
     }
 
-    fn contact(
-        &mut self,
-        act: impl FnOnce(&mut Node, Now) -> (Result<Contact, PeopleError>, Drain<'_>),
-    ) -> Outcome {
+    fn contact(&mut self, act: impl FnOnce(&mut Node, Now) -> (Result<Contact, PeopleError>, Drain<'_>)) -> Outcome {
         let contact = self.command(|node| act(node, clock::now())).map_err(people_failure)?;
         Ok(Reply::Contact(convert::contact(&contact)))
     }
@@ -220,7 +216,8 @@ impl Service {
         }
     }
 
-    fn activity(&self, text: String) {
+    /// A line for the clients' activity panes and the log.
+    pub(crate) fn activity(&self, text: String) {
         tracing::warn!("{text}");
         self.world.server.event(&message::Event::Activity { at: clock::now().unix, text });
     }

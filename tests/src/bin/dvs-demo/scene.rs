@@ -101,7 +101,8 @@ impl Scene {
         self.alice.handset.dial(&target)?;
         let call = self.alice.handset.wait_for_call(PATIENCE, CallState::Active)?;
         self.echo.handset.wait_for_call(PATIENCE, CallState::Active)?;
-        let [lookup, ring] = [call.lookup_us, call.ring_us].map(|us| us.map_or("?".to_owned(), |us| ms(us).to_string()));
+        let [lookup, ring] =
+            [call.lookup_us, call.ring_us].map(|us| us.map_or("?".to_owned(), |us| ms(us).to_string()));
         progress.step(&format!("found after {lookup} ms, rang after {ring} ms, answered"));
         Ok(call)
     }
