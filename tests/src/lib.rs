@@ -11,5 +11,6 @@ pub mod latency;
 pub mod link;
 pub mod netns;
 pub mod speech;
+pub mod terminal;
 pub mod trio;
 pub mod vcard;
