@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The full screen of `dvs-tui` in real terminals, on real daemons.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it did not expect"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -243,7 +248,7 @@ fn a_contact_is_added_and_a_mistyped_id_is_not() {
     let mut trio = Trio::start(tone(), tone()).unwrap();
     let mut alice = Terminal::open(&trio.alice.daemon, USUAL).unwrap();
     let id = trio.bob.handset.id().unwrap();
-    let mistyped = id.replace(&id[20..21], if &id[20..21] == "q" { "p" } else { "q" });
+    let mistyped = format!("{}{}{}", &id[..20], if &id[20..21] == "q" { "p" } else { "q" }, &id[21..]);
     let hints = ["Nobody here yet.", "I shows your ID", "n adds a friend's ID", "d calls an ID at once"];
     let text = alice.wait_for_texts(LIMIT, &[&hints[..], &["? help"]].concat()).unwrap();
     assert!(!text.contains("Enter call"), "{text}");
