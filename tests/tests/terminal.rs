@@ -301,6 +301,18 @@ fn a_plain_terminal_gets_plain_text() {
 }
 
 #[test]
+fn the_demo_shows_its_call_and_ends_what_was_left_running() {
+    let mut demo = Terminal::run(&program("dvs-demo").unwrap(), USUAL, &["--tui"], &[]).unwrap();
+    demo.wait_for_texts(LIMIT, &["In call: Echo", "RTT "]).unwrap();
+    wait_for_level(&mut demo, "peer", |level| level > QUIET);
+    demo.type_keys("q").unwrap();
+    demo.wait_for_text(LIMIT, "l leave it running").unwrap();
+    demo.type_keys("l").unwrap();
+    assert!(demo.wait_for_exit(LIMIT).unwrap().success());
+    assert!(demo.text().contains("hung up") && demo.text().contains("the demo is over"), "{demo:?}");
+}
+
+#[test]
 fn without_a_daemon_one_line_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let nowhere = directory.path().join("run").display().to_string();
