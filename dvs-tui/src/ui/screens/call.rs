@@ -173,7 +173,7 @@ fn quality(stats: Option<&CallStats>, app: Option<&App>, columns: usize, theme: 
     if let (Some(rtt), Some(trail)) = (&mut rtt, trail) {
         rtt.push(Span::raw(format!(" {trail}")));
     }
-    let jitter = format!("{} (buffer {})", milliseconds(stats.jitter_us), milliseconds(stats.buffer_us));
+    let jitter = format!("{} (buffer {})", milliseconds(stats.jitter_us), stats.buffer_us / 1_000);
     let loss = format!("{} (fec {}, plc {})", loss(stats), stats.recovered, stats.concealed);
     let others = [group("loss", loss), group("jitter", jitter)];
     indented(join_fitting(rtt.into_iter().chain(others).collect(), columns))
