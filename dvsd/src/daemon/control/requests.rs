@@ -12,8 +12,14 @@ use super::convert;
 use crate::clock;
 use crate::service::Service;
 
-/// Past calls in a snapshot.
-const SNAPSHOT_HISTORY: usize = 50;
+/// Past calls in a snapshot. With the contacts and the longest names the whole stays below 64 KiB.
+const SNAPSHOT_HISTORY: usize = 40;
+/// Contacts in a snapshot.
+const SNAPSHOT_CONTACTS: usize = 48;
+/// Contacts in an answer of their own: at most 400 bytes each.
+const MORE_CONTACTS: usize = 128;
+/// Past calls in an answer of their own: at most 330 bytes each.
+const MAX_HISTORY: usize = 150;
 /// Longest name of a client.
 const MAX_CLIENT_NAME: usize = 64;
 
@@ -44,10 +50,11 @@ impl Service {
             }
             Request::ContactRemove { contact } => self.contact(|node, now| node.remove_contact(&contact, now)),
             Request::ContactBlock { contact, on } => self.contact(|node, now| node.block(&contact, on, now)),
-            Request::History { limit } => Ok(Reply::History(self.history(limit as usize))),
+            Request::History { limit } => Ok(Reply::History(self.history((limit as usize).min(MAX_HISTORY)))),
             // The server keeps that list itself.
             Request::Levels { .. } => Ok(Reply::Done),
             Request::Stats { call } => self.call_stats(call),
+            Request::Contacts { skip } => Ok(Reply::Contacts(self.contacts(skip as usize, MORE_CONTACTS))),
         }
     }
 
@@ -67,16 +74,22 @@ impl Service {
             identity: convert::identity(&self.node, now),
             network: convert::network(&self.node, self.world.udp.local(), now),
             audio: convert::audio(&self.world.talks),
-            contacts: self.node.people().contacts().map(convert::contact).collect(),
+            contacts: self.contacts(0, SNAPSHOT_CONTACTS),
             calls: self.node.calls().map(|view| self.call_info(&view)).collect(),
             history: self.history(SNAPSHOT_HISTORY),
             clients: self.desk.clients(),
             you: client,
+            contacts_total: self.node.people().contacts().count() as u32,
         }
     }
 
     fn history(&self, limit: usize) -> Vec<message::PastCall> {
         self.desk.history(limit).map(|past| convert::past_call(past, &self.node)).collect()
+    }
+
+    /// Contacts by name.
+    fn contacts(&self, skip: usize, limit: usize) -> Vec<message::Contact> {
+        self.node.people().contacts().skip(skip).take(limit).map(convert::contact).collect()
     }
 
     fn resolve(&self, text: &str) -> Result<Resolved, Failure> {
