@@ -28,7 +28,7 @@ cargo xtask COMMAND
   bench call [--json] [--seconds N]  One call's processor time and delay beside the least a call can cost.
   fuzz [--seconds N] [TARGET]        Every fuzz target, or one, for N seconds each (600).
   ci                                 Everything that must pass before a change is accepted (.ci/run).
-  chroot [--keep]                    `demo` and `test` in a fresh Debian 12 with only Rust and gcc. Needs root.
+  chroot [--keep] [demo] [test]      Both or one of these in a fresh Debian 12 with only Rust and gcc. Needs root.
   help                               This text.
 
 Missing system libraries are installed with apt-get, as root or through sudo.";

@@ -38,9 +38,14 @@ pub(crate) const BUILD: &[Package] = &[
 /// Recordings of real speech.
 pub(crate) const SPEECH: &[Package] = &[package("alsa-utils", Probe::File("/usr/share/sounds/alsa/Front_Center.wav"))];
 
-/// What the system tests use: network namespaces and captures.
-pub(crate) const SYSTEM_TESTS: &[Package] =
-    &[package("iproute2", Probe::Program("ip")), package("tcpdump", Probe::Program("tcpdump"))];
+/// What the system tests use: network namespaces, captures, another user, and a sound card made on the spot.
+pub(crate) const SYSTEM_TESTS: &[Package] = &[
+    package("iproute2", Probe::Program("ip")),
+    package("tcpdump", Probe::Program("tcpdump")),
+    package("util-linux", Probe::Program("setpriv")),
+    package("gcc", Probe::Program("gcc")),
+    package("libc6-dev", Probe::File("/usr/include/stdio.h")),
+];
 
 /// What the fuzz targets are built with.
 pub(crate) const FUZZ: &[Package] = &[package("g++", Probe::Program("g++"))];
