@@ -96,9 +96,10 @@ fn host() -> String {
 
 /// Name of this terminal, for other clients: `pts/3`.
 pub(crate) fn client_name() -> String {
-    let tty = std::fs::read_link("/proc/self/fd/0").ok().filter(|path| path.starts_with("/dev"));
-    let name = tty.map(|path| path.to_string_lossy().trim_start_matches("/dev/").to_owned());
-    name.unwrap_or_else(|| format!("process {}", std::process::id()))
+    let input = std::fs::read_link("/proc/self/fd/0").unwrap_or_default();
+    let device = input.to_str().and_then(|path| path.strip_prefix("/dev/"));
+    let terminal = device.filter(|name| name.starts_with("pts/") || name.starts_with("tty"));
+    terminal.map(str::to_owned).unwrap_or_else(|| format!("process {}", std::process::id()))
 }
 
 /// Seconds that the system's time zone is ahead at a moment.

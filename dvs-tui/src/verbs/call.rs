@@ -20,11 +20,13 @@ pub(super) fn run(target: String, wait: bool, directory: Option<PathBuf>, out: &
     let (line, _) = Line::open(directory)?;
     let mut follower = Follower { line, wait, number: None, shown: None, interrupt: interrupts()? };
     match follower.line.ask(Request::Dial { target })? {
-        Reply::Call(call) => follower.follow(Some(call), out),
+        // Its state may be ahead of the events, which tell all steps in order.
+        Reply::Call(call) => follower.number = Some(call.call),
         // It is over already; its last event is on the way.
-        Reply::Done => follower.follow(None, out),
-        other => Err(unexpected(&other)),
+        Reply::Done => {}
+        other => return Err(unexpected(&other)),
     }
+    follower.follow(out)
 }
 
 /// The contact's name, or else the ID.
@@ -56,16 +58,11 @@ struct Follower {
 }
 
 impl Follower {
-    fn follow(&mut self, first: Option<CallInfo>, out: &mut Output) -> Result<(), Failed> {
-        self.number = first.as_ref().map(|call| call.call);
-        let mut next = first;
+    fn follow(&mut self, out: &mut Output) -> Result<(), Failed> {
         loop {
-            let call = match next.take() {
-                Some(call) => call,
-                None => match self.next()? {
-                    Next::Call(call) => call,
-                    Next::Interrupt => return out.note("the call goes on; to end it: dvs-tui hangup"),
-                },
+            let call = match self.next()? {
+                Next::Call(call) => call,
+                Next::Interrupt => return out.note("the call goes on; to end it: dvs-tui hangup"),
             };
             if self.settled(&call) {
                 return finish(&call, out);

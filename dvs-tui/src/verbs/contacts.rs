@@ -29,7 +29,7 @@ pub(super) fn run(verb: Option<ContactVerb>, directory: Option<PathBuf>, out: &m
     };
     match line.ask(request)? {
         Reply::Contact(contact) => out.show(&contact, |contact| format!("{done} {}", called(contact))),
-        Reply::Done => out.note(done),
+        Reply::Done => out.done(done),
         other => Err(unexpected(&other)),
     }
 }

@@ -22,9 +22,10 @@ pub(super) fn run(verb: &Verb, directory: Option<PathBuf>, out: &mut Output) -> 
     let Some(request) = request(verb) else { return Ok(()) };
     let (mut line, _) = Line::open(directory)?;
     match line.ask(request)? {
-        Reply::Call(call) => out.show(&call, |call| outcome(verb, call)),
+        Reply::Call(call) => out.show(&call, |call| outcome(verb, Some(call))),
         Reply::Switched { on } => out.show(&Switched { on }, |_| switched(verb, on).to_owned()),
-        Reply::Done => out.note("done"),
+        // The call is over and forgotten.
+        Reply::Done => out.done(&outcome(verb, None)),
         other => Err(unexpected(&other)),
     }
 }
@@ -42,15 +43,16 @@ fn request(verb: &Verb) -> Option<Request> {
     })
 }
 
-fn outcome(verb: &Verb, call: &CallInfo) -> String {
-    let who = super::call::who(call);
-    match verb {
-        Verb::Answer(_) => format!("answered {who}"),
-        Verb::Decline(_) => format!("declined {who}"),
-        Verb::Hangup(_) => format!("hung up on {who}"),
-        _ if call.state == CallState::Held => format!("{who} is on hold"),
-        _ => format!("talking with {who}"),
-    }
+fn outcome(verb: &Verb, call: Option<&CallInfo>) -> String {
+    let held = call.is_some_and(|call| call.state == CallState::Held);
+    let what = match verb {
+        Verb::Answer(_) => "answered",
+        Verb::Decline(_) => "declined",
+        Verb::Hangup(_) => "hung up on",
+        _ if held => "put on hold:",
+        _ => "talking with",
+    };
+    format!("{what} {}", call.map_or("the call", super::call::who))
 }
 
 fn switched(verb: &Verb, on: bool) -> &'static str {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `dvs-tui id`
 
+use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use qrcode::render::unicode::Dense1x2;
@@ -32,6 +33,30 @@ pub(super) fn run(form: &IdForm, directory: Option<PathBuf>, out: &mut Output) -
 fn qr(id: &str) -> Result<String, Failed> {
     let code = QrCode::with_error_correction_level(id.to_uppercase(), EcLevel::L);
     let code = code.map_err(|error| Failed::internal(error.to_string()))?;
-    // Terminals are mostly dark: there the light modules are the ones to draw.
-    Ok(code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).quiet_zone(true).build())
+    let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Ok(if colour { black_on_white(&code) } else { ink_is_light(&code) })
+}
+
+/// For terminals with colours, whatever their own are.
+fn black_on_white(code: &QrCode) -> String {
+    let picture = code.render::<Dense1x2>().build();
+    let lines = picture.lines().map(|line| format!("\x1b[30;107m{line}\x1b[0m"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Without colours the terminal is taken for a dark one: there the light modules are the ones to draw.
+fn ink_is_light(code: &QrCode) -> String {
+    code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quiet_zone_is_light_with_and_without_colours() {
+        let code = QrCode::new("DVS").unwrap();
+        assert!(ink_is_light(&code).starts_with("████"));
+        assert!(black_on_white(&code).starts_with("\x1b[30;107m    "));
+    }
 }

@@ -14,6 +14,8 @@
 //! | `stats` | a `CallStats` |
 //! | `network` | a `Network` |
 //! | `watch` | an `Event`: its name and what it carries, as in `{"Call":{…}}` |
+//!
+//! What is done without anything left to show is `{"done":true}`.
 
 mod call;
 mod contacts;

@@ -49,6 +49,11 @@ impl Output {
         self.line(&table(&rows))
     }
 
+    /// Says that something is done of which there is nothing to show.
+    pub(super) fn done(&mut self, text: &str) -> Result<(), Failed> {
+        self.line(if self.json { r#"{"done":true}"# } else { text })
+    }
+
     /// Prints something for people only.
     pub(super) fn note(&mut self, text: &str) -> Result<(), Failed> {
         if self.json { Ok(()) } else { self.line(text) }

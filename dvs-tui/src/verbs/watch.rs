@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use dvs_proto::message::{CallInfo, Event};
+use dvs_proto::message::{CallInfo, CallState, Event};
 
 use super::output::Output;
 use crate::attach::Line;
@@ -93,13 +93,15 @@ fn kind(event: &Event) -> &'static str {
 
 fn in_words(event: &Event) -> String {
     let what = match event {
-        Event::Call(call) => match call.ended {
-            Some(reason) => {
-                let who = super::call::who(call);
-                format!("{} with {who} ended: {}", call.call, calls::why(reason, call.direction, who))
+        Event::Call(call) => {
+            let who = super::call::who(call);
+            match call.ended.filter(|_| call.state == CallState::Ended) {
+                Some(reason) => {
+                    format!("{} with {who} is over: {}", call.call, calls::why(reason, call.direction, who))
+                }
+                None => format!("{} {}", call.call, calls::progress(call, who)),
             }
-            None => format!("{} {}", call.call, calls::progress(call, super::call::who(call))),
-        },
+        }
         Event::Network(network) => {
             format!("{}, {} nodes", if network.online { "online" } else { "offline" }, network.nodes)
         }
@@ -122,7 +124,7 @@ fn in_words(event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dvs_proto::message::{CallState, ClientInfo, Direction};
+    use dvs_proto::message::{ClientInfo, Direction};
 
     use super::*;
     use crate::ui::example;
