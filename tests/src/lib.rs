@@ -4,6 +4,8 @@
 
 pub mod alignment;
 pub mod capture;
+pub mod clicks;
+pub mod gcc;
 pub mod handset;
 pub mod harness;
 pub mod impair;
