@@ -5,6 +5,7 @@
 pub mod alignment;
 pub mod capture;
 pub mod clicks;
+pub mod floor;
 pub mod gcc;
 pub mod handset;
 pub mod harness;
@@ -14,4 +15,5 @@ pub mod link;
 pub mod netns;
 pub mod speech;
 pub mod trio;
+pub mod usage;
 pub mod vcard;
