@@ -14,6 +14,7 @@ pub mod latency;
 pub mod link;
 pub mod netns;
 pub mod speech;
+pub mod stalls;
 pub mod trio;
 pub mod usage;
 pub mod vcard;
