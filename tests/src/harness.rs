@@ -238,7 +238,7 @@ fn spawn(directory: &Path, setup: &Setup, mut command: Command) -> Result<Child>
 }
 
 /// Has the child end when this thread does, so that a killed test leaves no daemon behind.
-fn dies_with_us(command: &mut Command) {
+pub fn dies_with_us(command: &mut Command) {
     // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
     unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?)) };
 }
