@@ -15,6 +15,7 @@ pub mod link;
 pub mod netns;
 pub mod speech;
 pub mod stalls;
+pub mod terminal;
 pub mod trio;
 pub mod usage;
 pub mod vcard;
