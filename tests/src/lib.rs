@@ -4,6 +4,9 @@
 
 pub mod alignment;
 pub mod capture;
+pub mod clicks;
+pub mod floor;
+pub mod gcc;
 pub mod handset;
 pub mod harness;
 pub mod impair;
@@ -11,5 +14,8 @@ pub mod latency;
 pub mod link;
 pub mod netns;
 pub mod speech;
+pub mod stalls;
+pub mod terminal;
 pub mod trio;
+pub mod usage;
 pub mod vcard;
