@@ -234,6 +234,21 @@ fn n03_thirty_one_strangers_with_cookies_do_not_use_up_the_slots() {
 }
 
 #[test]
+fn n03_path_challenges_from_a_forged_address_send_it_no_more_than_they_cost() {
+    let (mut pair, [alice, _]) = Pair::connected(1);
+    let challenges: Vec<u8> = (0..100u8).flat_map(|i| [&[0x82, 0, 8][..], &[i; 8]].concat()).collect();
+    let now = pair.clock();
+    pair.ends[ALICE].sessions.send_raw(alice, &[&[0; 4][..], &challenges].concat(), now);
+    pair.link.loss = 100;
+    pair.drain(ALICE);
+    let packet = pair.packets(ALICE).pop().unwrap();
+    pair.forget();
+    pair.inject(BOB, stranger(1), &packet).unwrap();
+    let answered: usize = pair.packets(BOB).iter().map(Vec::len).sum();
+    assert_eq!((pair.packets(BOB).len(), answered <= packet.len()), (1, true), "{answered} bytes for {}", packet.len());
+}
+
+#[test]
 fn p02_hs_auth_from_another_address_or_changed_is_dropped() {
     let mut pair = Pair::new(1);
     pair.dial(ALICE);
