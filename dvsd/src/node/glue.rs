@@ -176,6 +176,11 @@ impl Node {
         self.hints.remove(&key.peer);
         self.unresolved.remove(&key.peer);
         self.found.remove(&key.peer);
+        // What an invite said of the key held for the call it was dialled with.
+        if !self.calls.calls().any(|call| call.key == key) {
+            let pinned = self.people.contact(key.peer).and_then(|contact| contact.fingerprint);
+            self.sessions.pin(key.peer, pinned);
+        }
     }
 
     fn pump_people(&mut self) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Config, Drain, Event, Hints, Input, Node, Output};
 use crate::call::{CallConfig, CallNumber, CallView, EndCause, State};
 use crate::crypto::identity::{Identity, KeyKind};
-use crate::id::NodeId;
+use crate::id::{Fingerprint, NodeId};
 use crate::path::{Path, Transmit};
 use crate::people::{PeopleConfig, UnknownCallers};
 use crate::random::Random;
@@ -332,4 +332,30 @@ fn the_same_seed_gives_the_same_bytes() {
         sent
     };
     assert_eq!(trace(), trace());
+}
+
+#[test]
+fn an_invite_with_a_wrong_key_keeps_its_owner_out_no_longer_than_the_dial_lasts() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let (peer, now) = (net.hosts[2].id(), net.now);
+    net.command(1, |node| node.dial(peer, Some(Fingerprint([7; 32])), Hints::default(), now)).unwrap();
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[1].call().cause, Some(EndCause::KeyChanged));
+    net.dial(2, 1);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[1].call().state, State::Alerting, "the real owner of that ID");
+}
+
+#[test]
+fn a_dial_that_is_refused_pins_no_key() {
+    let mut net = Net::new(4, UnknownCallers::Ring);
+    net.dial(1, 3);
+    let (peer, now) = (net.hosts[2].id(), net.now);
+    assert!(net.command(1, |node| node.dial(peer, Some(Fingerprint([7; 32])), Hints::default(), now)).is_err());
+    let now = net.now;
+    net.command(1, |node| node.hang_up(None, now)).unwrap();
+    net.run(Duration::from_secs(5));
+    net.dial(2, 1);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[1].call().state, State::Alerting);
 }
