@@ -359,3 +359,15 @@ fn a_dial_that_is_refused_pins_no_key() {
     net.run(Duration::from_secs(2));
     assert_eq!(net.hosts[1].call().state, State::Alerting);
 }
+
+#[test]
+fn f05_a_handshake_from_an_impossible_address_is_not_answered() {
+    let mut net = Net::new(1, UnknownCallers::Ring);
+    let mut random = Random::seeded(7);
+    let (id, mode) = (net.hosts[0].id(), crate::handshake::Mode::Full);
+    for from in ["198.18.9.1:0", "255.255.255.255:5004", "224.0.0.1:5004", "0.0.0.0:5004", "[ff02::1]:5004"] {
+        let mut bytes = crate::handshake::ExpectResponse::start(id, mode, &mut random).unwrap().datagram().to_vec();
+        net.input(0, Input::Datagram { from: Path::direct(from.parse().unwrap()), bytes: &mut bytes });
+        assert_eq!(net.flying.len(), 0, "{from}");
+    }
+}
