@@ -19,7 +19,7 @@ use super::established::{Birth, Session};
 use super::gate::{Admission, HalfOpenCount};
 use super::sessions::Sessions;
 use super::slots::Tenant;
-use super::{Drop, SessionId};
+use super::{Drop, SessionEvent, SessionId};
 
 /// How long a half-open handshake is kept, and a completed one remembered for its duplicates.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -240,7 +240,13 @@ impl Sessions {
         let open = self.half_open.remove(sid).ok_or(Drop::UnknownHandshake)?;
         self.slots.give(open.slot, Tenant::Free);
         self.gate.completed(&open.path.prefix());
-        self.check_peer(open.local, &established.peer, now)?;
+        if let Err(refused) = self.check_peer(open.local, &established.peer, now) {
+            if refused == Drop::KeyChanged {
+                let (peer, shown) = (established.peer.id(), established.peer.fingerprint());
+                self.events.push_back(SessionEvent::KeyChanged { local: open.local, peer, shown });
+            }
+            return Err(refused);
+        }
         let id = self.next_id();
         self.slots.give(open.slot, Tenant::Session(id));
         let done =
