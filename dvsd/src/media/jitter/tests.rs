@@ -325,3 +325,11 @@ fn any_sequence_of_packets_gives_sound_within_bounds() {
         }
     }
 }
+
+#[test]
+fn the_figures_stand_any_first_packets() {
+    let mut bench = Bench::new();
+    bench.playout.insert(0, &packet(2_000, false), bench.now);
+    bench.playout.insert(u32::MAX, &packet(2_000, false), bench.now);
+    assert_eq!(bench.playout.stats().buffered_us, u32::MAX);
+}
