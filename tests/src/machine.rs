@@ -28,7 +28,7 @@ const SYSTEM: &str = "bookworm-1";
 /// The release of Debian.
 const RELEASE: &str = "bookworm";
 /// What the system has besides the bare minimum.
-const PACKAGES: &str = "--include=systemd,dbus,libasound2,libopus0,libssl3";
+const PACKAGES: &str = "--include=systemd,libpam-systemd,dbus,libasound2,libopus0,libssl3";
 /// Where its packages come from.
 const MIRROR: &str = "http://deb.debian.org/debian";
 /// How long a machine may take to boot while others do, too.
@@ -149,7 +149,8 @@ impl Machine {
 
     /// Runs `systemctl ARGUMENTS`, which must succeed.
     pub fn systemctl(&self, arguments: &[&str]) -> Result<String> {
-        self.run(&[&["systemctl"], arguments].concat())
+        let said = self.run(&[&["systemctl"], arguments].concat());
+        said.with_context(|| format!("the journal ends:\n{}", self.journal_end()))
     }
 
     /// A property of a unit, as `systemctl show` prints it.

@@ -6,6 +6,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::systemd;
+
 /// Starts logging at `level` (see `[log] level`).
 pub(crate) fn start(level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level).with_context(|| format!("log level {level:?} is not understood"))?;
@@ -19,6 +21,5 @@ pub(crate) fn start(level: &str) -> anyhow::Result<()> {
 
 /// The journal, when systemd has connected stderr to it.
 fn journal() -> Option<tracing_journald::Layer> {
-    std::env::var_os("JOURNAL_STREAM")?;
-    tracing_journald::layer().ok()
+    systemd::stderr_is_journal().then(tracing_journald::layer)?.ok()
 }
