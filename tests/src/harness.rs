@@ -8,6 +8,7 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -234,11 +235,19 @@ fn spawn(directory: &Path, setup: &Setup, mut command: Command) -> Result<Child>
     let log = File::options().create(true).append(true).open(log)?;
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     dies_with_us(&mut command);
+    let _alone = start_alone();
     command.spawn().with_context(|| format!("start {command:?}"))
 }
 
+/// Held while a program starts. Pseudo-terminals are for a moment open without being closed in programs that start, and
+/// a daemon that inherits one keeps it from ever hanging up.
+pub(crate) fn start_alone() -> MutexGuard<'static, ()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Has the child end when this thread does, so that a killed test leaves no daemon behind.
-fn dies_with_us(command: &mut Command) {
+pub fn dies_with_us(command: &mut Command) {
     // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
     unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?)) };
 }

@@ -5,6 +5,9 @@
 
 pub mod alignment;
 pub mod capture;
+pub mod clicks;
+pub mod floor;
+pub mod gcc;
 pub mod handset;
 pub mod harness;
 pub mod impair;
@@ -13,5 +16,8 @@ pub mod link;
 pub mod machine;
 pub mod netns;
 pub mod speech;
+pub mod stalls;
+pub mod terminal;
 pub mod trio;
+pub mod usage;
 pub mod vcard;

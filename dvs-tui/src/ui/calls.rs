@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The calls as a client knows them, and every state of theirs in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dvs_proto::message::{CallInfo, CallState, CallStats, Direction, EndReason, PastCall};
 
@@ -15,6 +15,28 @@ pub(crate) struct Ongoing {
     pub(crate) info: CallInfo,
     /// Seconds since 1970 when its present state began, as far as known.
     pub(crate) since: u64,
+    /// Who brought its present state about, as far as known.
+    pub(crate) by: Option<Actor>,
+}
+
+/// Who did something to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// This client.
+    You,
+    /// Another client of the daemon, by name.
+    Client(String),
+    /// Nobody here, so it was the peer.
+    Peer,
+}
+
+/// What was known of a call before it changed, and who changed it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    /// As it was; `None` when it is new.
+    pub(crate) before: Option<Ongoing>,
+    /// Who did it, as far as known.
+    pub(crate) by: Option<Actor>,
 }
 
 /// The call that ended last, kept in sight with its figures.
@@ -26,6 +48,8 @@ pub(crate) struct Finished {
     pub(crate) talked: Option<u64>,
     /// Its last figures.
     pub(crate) stats: Option<CallStats>,
+    /// Why it ended, in one line.
+    pub(crate) why: String,
 }
 
 /// All calls in sight.
@@ -36,6 +60,8 @@ pub(crate) struct Calls {
     aside: BTreeSet<u32>,
     /// Calls that were answered at this very client.
     answered_here: BTreeSet<u32>,
+    /// Who did something whose effect is not known yet.
+    actors: BTreeMap<u32, Actor>,
     /// The call that ended last, until it is put away.
     pub(crate) finished: Option<Finished>,
 }
@@ -71,24 +97,46 @@ impl Calls {
         self.current().filter(|call| call.info.state != CallState::Alerting)
     }
 
-    /// Takes over what the daemon said of a call, and hands back what was known before.
-    pub(crate) fn store(&mut self, info: CallInfo, unix: u64) -> Option<Ongoing> {
+    /// Takes over what the daemon said of a call.
+    pub(crate) fn store(&mut self, info: CallInfo, unix: u64) -> Change {
         let at = self.ongoing.iter().position(|ongoing| ongoing.info.call == info.call);
         let before = at.map(|at| self.ongoing.swap_remove(at));
-        let over = info.state == CallState::Ended;
-        if over {
+        let same = before.as_ref().filter(|known| known.info.state == info.state);
+        // Whoever hangs up brings about two states.
+        let lasting = before.as_ref().filter(|known| same.is_some() || known.info.state == CallState::Ending);
+        let by = match (self.actors.remove(&info.call), lasting) {
+            (Some(actor), _) => Some(actor),
+            (None, Some(known)) => known.by.clone(),
+            (None, None) => before.as_ref().map(|_| Actor::Peer),
+        };
+        if info.state == CallState::Ended {
             self.aside.remove(&info.call);
             self.answered_here.remove(&info.call);
         } else {
-            let since = match &before {
-                Some(known) if known.info.state == info.state => known.since,
-                Some(_) => unix,
-                None => info.answered.unwrap_or(info.started).min(unix),
+            let since = match (same, &before) {
+                (Some(known), _) => known.since,
+                (None, Some(_)) => unix,
+                (None, None) => info.answered.unwrap_or(info.started).min(unix),
             };
-            self.ongoing.push(Ongoing { info, since });
+            self.ongoing.push(Ongoing { info, since, by: by.clone() });
             self.ongoing.sort_by_key(|ongoing| ongoing.info.call);
         }
-        before
+        Change { before, by }
+    }
+
+    /// Notes who did something to a call; what came of it is still to be told.
+    pub(crate) fn acted(&mut self, call: u32, by: Actor) {
+        self.actors.insert(call, by);
+    }
+
+    /// A contact has another name now, or none any more.
+    pub(crate) fn rename(&mut self, peer: &str, name: Option<&String>) {
+        let infos = self.ongoing.iter_mut().map(|ongoing| &mut ongoing.info);
+        for info in infos.chain(self.finished.iter_mut().map(|finished| &mut finished.info)) {
+            if info.peer == peer {
+                info.name = name.cloned();
+            }
+        }
     }
 
     /// Forgets everything but the finished call, and hands back what was known.
@@ -177,6 +225,58 @@ pub(crate) fn progress(info: &CallInfo, name: &str) -> String {
     }
 }
 
+/// The state of a call beside its peer's name.
+pub(crate) fn in_brief(state: CallState) -> &'static str {
+    match state {
+        CallState::Lookup | CallState::Connecting | CallState::Calling => "calling",
+        CallState::Ringing => "ringing",
+        CallState::Alerting => "calls you",
+        CallState::Busy => "busy",
+        CallState::Waiting => "waiting",
+        CallState::Active | CallState::Reconnecting => "in call",
+        CallState::Held => "on hold",
+        CallState::Ending | CallState::Ended => "hanging up",
+    }
+}
+
+/// Who put a call on hold, in one line.
+pub(crate) fn on_hold(by: Option<&Actor>, name: &str) -> String {
+    match by {
+        Some(Actor::You) => format!("you put {name} on hold"),
+        Some(Actor::Client(client)) => format!("{client} put {name} on hold"),
+        Some(Actor::Peer) => format!("{name} put you on hold"),
+        None => format!("the call with {name} is on hold"),
+    }
+}
+
+/// A change as a line for the log; nothing when it is of no interest there. The end of a call has words of its own.
+pub(crate) fn news(change: &Change, info: &CallInfo, name: &str, answered_here: bool) -> Option<String> {
+    let before = change.before.as_ref().map(|known| known.info.state);
+    match (before, info.state) {
+        (None, CallState::Alerting) => Some(format!("{name} is calling")),
+        (None, state) if info.direction == Direction::Outgoing && !talking(state) => match &change.by {
+            Some(Actor::Client(client)) => Some(format!("{client} calls {name}")),
+            _ => Some(format!("calling {name}")),
+        },
+        (Some(CallState::Held), CallState::Active) => Some(format!("talking with {name} again")),
+        (Some(CallState::Reconnecting), CallState::Active) => Some(format!("{name} is heard again")),
+        (before, CallState::Active) if !before.is_some_and(talking) => Some(answer(info, name, answered_here)),
+        (before, CallState::Held) if before != Some(CallState::Held) => Some(on_hold(change.by.as_ref(), name)),
+        (before, CallState::Reconnecting) if before != Some(CallState::Reconnecting) => Some(progress(info, name)),
+        _ => None,
+    }
+}
+
+/// Who answered, in one line.
+pub(crate) fn answer(info: &CallInfo, name: &str, here: bool) -> String {
+    match (info.direction, &info.answered_by) {
+        (Direction::Outgoing, _) => format!("{name} answered"),
+        (Direction::Incoming, _) if here => format!("you answered {name}"),
+        (Direction::Incoming, Some(by)) => format!("{name}: answered by {by}"),
+        (Direction::Incoming, None) => format!("{name}: answered automatically"),
+    }
+}
+
 /// Heading of the call panel.
 pub(crate) fn heading(state: CallState) -> &'static str {
     match state {
@@ -189,6 +289,16 @@ pub(crate) fn heading(state: CallState) -> &'static str {
         CallState::Reconnecting => "Reconnecting",
         CallState::Ending => "Hanging up",
         CallState::Ended => "Call ended",
+    }
+}
+
+/// Why a call ended, in one line, and which other client ended it.
+pub(crate) fn why_by(reason: EndReason, direction: Direction, name: &str, by: Option<&Actor>) -> String {
+    match (reason, by) {
+        (EndReason::HungUp, Some(Actor::Client(client))) => format!("hung up by {client}"),
+        (EndReason::DeclinedHere, Some(Actor::Client(client))) => format!("declined by {client}"),
+        (EndReason::DeclinedHere, Some(Actor::You)) => "you declined".to_owned(),
+        _ => why(reason, direction, name),
     }
 }
 

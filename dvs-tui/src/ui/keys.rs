@@ -183,6 +183,18 @@ pub(crate) struct Binding {
     pub(crate) footer: &'static str,
 }
 
+impl Binding {
+    /// The key to show.
+    pub(crate) fn shown(&self) -> Option<Key> {
+        self.keys.first().copied()
+    }
+}
+
+/// Whether an action is of no use without the daemon.
+pub(crate) fn needs_daemon(action: Action) -> bool {
+    matches!(action, A::CallSelected | A::Dial | A::AddContact | A::Rename | A::Remove | A::Block | A::Mute)
+}
+
 const fn bind(
     context: Context,
     keys: &'static [Key],
@@ -272,18 +284,13 @@ pub(crate) fn shown(contexts: &[Context], action: Action) -> Option<Key> {
     BINDINGS.iter().find(|b| b.action == action && contexts.contains(&b.context))?.keys.first().copied()
 }
 
-/// The hints of a footer, in the order of the page: key and word, without the bindings that another context hides. In a
+/// The hints of a footer, in the order of the page, without the bindings that another context hides. In a
 /// call there are more important keys than those of the lists.
-pub(crate) fn hints(contexts: &[Context]) -> Vec<(Key, &'static str)> {
+pub(crate) fn hints(contexts: &[Context]) -> Vec<&'static Binding> {
     let lists = !contexts.contains(&C::Call);
     let holding = BINDINGS.iter().filter(|b| contexts.contains(&b.context) && !b.footer.is_empty());
     let holding = holding.filter(|b| lists || !matches!(b.context, C::List | C::Contacts));
-    holding
-        .filter_map(|binding| {
-            let key = *binding.keys.first()?;
-            (action(contexts, key) == Some(binding.action)).then_some((key, binding.footer))
-        })
-        .collect()
+    holding.filter(|b| b.shown().is_some_and(|key| action(contexts, key) == Some(b.action))).collect()
 }
 
 /// The parts of the help page, each with the contexts it lists.
@@ -328,7 +335,8 @@ mod tests {
     fn in_a_call_d_deafens_and_otherwise_dials() {
         assert_eq!(action(&[C::Call, C::Main], ch('d')), Some(A::Deafen));
         assert_eq!(action(&[C::Main], ch('d')), Some(A::Dial));
-        assert!(!hints(&[C::Call, C::Main]).contains(&(ch('d'), "dial")), "a hidden key is not advertised");
+        let hidden = hints(&[C::Call, C::Main]).iter().all(|binding| binding.action != A::Dial);
+        assert!(hidden, "a hidden key is not advertised");
     }
 
     #[test]

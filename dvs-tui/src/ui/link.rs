@@ -19,7 +19,7 @@ use super::run::Incoming;
 
 /// First and longest pause before another attempt to connect.
 const PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// The way to the thread.
 pub(super) struct Link {

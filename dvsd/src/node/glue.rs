@@ -39,6 +39,7 @@ impl Node {
                 self.found.insert(target, paths);
                 self.calls.peer_found(CallKey { local: MAIN, peer: target }, now);
             }
+            RoutingEvent::NotFound { target, .. } if self.unresolved.get(&target).is_some_and(|names| *names > 0) => {}
             RoutingEvent::NotFound { target, online } => {
                 let cause = if online { EndCause::NotFound } else { EndCause::Offline };
                 self.calls.peer_not_found(CallKey { local: MAIN, peer: target }, cause, now);
@@ -163,7 +164,8 @@ impl Node {
         if self.sessions.session_of(key.local, key.peer).is_some() {
             self.calls.session_up(key, now);
         } else {
-            self.routing.find(key.peer, &[], now, &mut self.random);
+            let hints = self.hints.remove(&key.peer).unwrap_or_default();
+            self.routing.find(key.peer, &hints, now, &mut self.random);
         }
     }
 
@@ -171,6 +173,8 @@ impl Node {
     fn stop_searching(&mut self, key: CallKey) {
         self.routing.cancel(key.peer);
         self.sessions.cancel_connect(key.local, key.peer);
+        self.hints.remove(&key.peer);
+        self.unresolved.remove(&key.peer);
         self.found.remove(&key.peer);
     }
 

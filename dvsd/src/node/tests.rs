@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Config, Drain, Event, Input, Node, Output};
+use super::{Config, Drain, Event, Hints, Input, Node, Output};
 use crate::call::{CallConfig, CallNumber, CallView, EndCause, State};
 use crate::crypto::identity::{Identity, KeyKind};
 use crate::id::NodeId;
@@ -157,7 +157,7 @@ impl Net {
 
     fn dial(&mut self, from: usize, to: usize) -> CallNumber {
         let (peer, now) = (self.hosts[to].id(), self.now);
-        self.command(from, |node| node.dial(peer, None, now)).unwrap()
+        self.command(from, |node| node.dial(peer, None, Hints::default(), now)).unwrap()
     }
 
     fn answer(&mut self, index: usize) {
@@ -226,7 +226,7 @@ fn both_dialling_at_once_end_up_in_one_call() {
         net.dial(1, 2);
         net.run(Duration::from_millis(offset));
         let (peer, now) = (net.hosts[1].id(), net.now);
-        let _already_ringing = net.command(2, |node| node.dial(peer, None, now));
+        let _already_ringing = net.command(2, |node| node.dial(peer, None, Hints::default(), now));
         net.run(Duration::from_secs(2));
         assert_eq!(net.hosts[1].call().state, State::Active, "offset {offset} ms");
         assert_eq!(net.hosts[2].call().state, State::Active, "offset {offset} ms");
@@ -262,7 +262,7 @@ fn a_peer_that_vanishes_is_lost_after_half_a_minute() {
 fn an_id_that_nobody_has_is_not_found() {
     let mut net = Net::new(3, UnknownCallers::Ring);
     let now = net.now;
-    net.command(1, |node| node.dial(NodeId([0x42; 20]), None, now)).unwrap();
+    net.command(1, |node| node.dial(NodeId([0x42; 20]), None, Hints::default(), now)).unwrap();
     net.run(Duration::from_secs(20));
     assert_eq!(net.hosts[1].call().cause, Some(EndCause::NotFound));
 }
@@ -271,9 +271,37 @@ fn an_id_that_nobody_has_is_not_found() {
 fn a_node_without_an_overlay_says_that_it_is_offline() {
     let mut net = Net::new(1, UnknownCallers::Ring);
     let now = net.now;
-    net.command(0, |node| node.dial(NodeId([0x42; 20]), None, now)).unwrap();
+    net.command(0, |node| node.dial(NodeId([0x42; 20]), None, Hints::default(), now)).unwrap();
     net.run(Duration::from_secs(20));
     assert_eq!(net.hosts[0].call().cause, Some(EndCause::Offline));
+}
+
+#[test]
+fn an_invite_with_an_address_is_enough_for_a_network_of_two() {
+    let mut net = Net::new(1, UnknownCallers::Ring);
+    net.add(1, UnknownCallers::Ring);
+    let (peer, address, now) = (net.hosts[1].id(), net.hosts[1].address, net.now);
+    let hints = Hints { addresses: &[address], to_follow: 0 };
+    net.command(0, |node| node.dial(peer, None, hints, now)).unwrap();
+    net.run(Duration::from_millis(500));
+    assert_eq!(net.hosts[0].call().state, State::Ringing);
+}
+
+#[test]
+fn a_dial_waits_for_the_host_names_of_the_invite() {
+    let mut net = Net::new(1, UnknownCallers::Ring);
+    net.add(1, UnknownCallers::Ring);
+    let (peer, address, now) = (net.hosts[1].id(), net.hosts[1].address, net.now);
+    let hints = Hints { addresses: &[], to_follow: 2 };
+    net.command(0, |node| node.dial(peer, None, hints, now)).unwrap();
+    net.run(Duration::from_secs(4));
+    assert_eq!(net.hosts[0].call().state, State::Lookup, "names may take their time");
+    net.input(0, Input::Hints { peer, addresses: &[] });
+    net.run(Duration::from_secs(4));
+    assert_eq!(net.hosts[0].call().state, State::Lookup, "one is still to come");
+    net.input(0, Input::Hints { peer, addresses: &[address] });
+    net.run(Duration::from_millis(500));
+    assert_eq!(net.hosts[0].call().state, State::Ringing);
 }
 
 #[test]

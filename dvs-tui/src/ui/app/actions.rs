@@ -195,13 +195,16 @@ impl App {
         self.ask(Purpose::Told { done }, Request::ContactBlock { contact: info.peer, on: true });
     }
 
-    /// The form for a new contact; a stranger selected among the recent calls is filled in.
+    /// The form for a new contact. A stranger is filled in: the one in the call or in the one that just ended, or the
+    /// one selected among the recent calls.
     fn open_add_contact(&mut self) {
+        let call = self.calls.current().map(|call| &call.info);
+        let call = call.or(self.calls.finished.as_ref().map(|finished| &finished.info));
         let stranger = match self.lists.pane {
-            Pane::Recent => self.lists.person(&self.daemon).filter(|person| person.name.is_none()),
-            Pane::Contacts => None,
+            Pane::Recent => self.lists.person(&self.daemon).filter(|person| person.name.is_none()).map(|one| one.id),
+            Pane::Contacts => call.filter(|info| info.name.is_none()).map(|info| info.peer.clone()),
         };
-        self.open(Popup::AddContact(AddContact::of(stranger.map(|person| person.id))));
+        self.open(Popup::AddContact(AddContact::of(stranger)));
         self.resolve();
     }
 
@@ -345,7 +348,7 @@ impl App {
             let name = who(&call.info, self.theme());
             let talked = call.info.answered.map(|at| timer(self.now.unix.saturating_sub(at)));
             let talked = talked.map(|time| format!(" ({time})")).unwrap_or_default();
-            format!("The call with {name}{talked} goes on. dvs-tui returns to it, dvs-tui hangup ends it.")
+            format!("The call with {name}{talked} goes on; dvs-tui shows it, dvs-tui hangup ends it.")
         });
         let farewell = farewell.filter(|_| self.link == Link::Up);
         self.quit(farewell);

@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use dvs_proto::message::{
-    CallInfo, CallState, ClientInfo, Contact, EndReason, Event, Levels, PastCall, Request, Snapshot, ToClient,
+    CallInfo, CallState, ClientInfo, Contact, EndReason, Event, Levels, Network, PastCall, Request, Snapshot, ToClient,
 };
 
 use super::requests::Purpose;
 use super::{App, Link, TRAIL};
-use crate::ui::calls::{Finished, Ongoing, talking, who, why};
+use crate::ui::calls::{self, Actor, Change, Finished, Ongoing, talking, who, why_by};
 use crate::ui::sanitise::Clean;
-use crate::ui::time::timer;
 
 /// Past calls kept.
 const HISTORY: usize = 200;
@@ -28,14 +27,14 @@ impl App {
     fn event(&mut self, event: Event) {
         match event {
             Event::Call(info) => self.call_changed(info),
-            Event::Network(network) => self.daemon.network = network,
+            Event::Network(network) => self.network_changed(network),
             Event::Audio(audio) => self.daemon.audio = audio,
             Event::Contact(contact) => self.contact_changed(contact),
             Event::ContactRemoved { id } => self.contact_removed(&id),
             Event::History(call) => self.past_call(call),
             Event::ClientAttached(client) => self.client_attached(client),
-            Event::ClientGone(client) => self.client_gone(&client),
-            Event::Acted { client, action, call } => self.acted(&client, &action, call),
+            Event::ClientGone(client) => self.daemon.clients.retain(|known| known.client != client.client),
+            Event::Acted { client, call, .. } => self.acted(client, call),
             Event::Activity { at, text } => self.record_at(at, text),
             Event::Levels(levels) => self.levels_came(levels),
             Event::Stats(stats) => {
@@ -52,14 +51,16 @@ impl App {
     /// A call appeared, changed or ended.
     pub(super) fn call_changed(&mut self, info: CallInfo) {
         let current = self.calls.current().map(|call| call.info.call);
-        let before = self.calls.store(info.clone(), self.now.unix);
+        let change = self.calls.store(info.clone(), self.now.unix);
         if info.state == CallState::Ended {
-            if before.is_some() {
-                self.call_ended(info);
+            if change.before.is_some() {
+                let reason = info.ended.unwrap_or(EndReason::HungUp);
+                let why = why_by(reason, info.direction, &who(&info, self.theme()), change.by.as_ref());
+                self.call_ended(info, why);
             }
         } else {
-            self.note_answer(before.as_ref(), &info);
-            if talking(info.state) || before.is_none() {
+            self.call_goes_on(&change, &info);
+            if talking(info.state) || change.before.is_none() {
                 self.calls.finished = None;
             }
         }
@@ -70,31 +71,36 @@ impl App {
         }
     }
 
-    fn call_ended(&mut self, info: CallInfo) {
+    fn call_ended(&mut self, info: CallInfo, why: String) {
         let name = who(&info, self.theme());
-        let reason = info.ended.unwrap_or(EndReason::HungUp);
         let talked = info.answered.map(|answered| self.now.unix.saturating_sub(answered));
-        let after = talked.map(|seconds| format!(" after {}", timer(seconds))).unwrap_or_default();
-        let why = why(reason, info.direction, &name);
         let about = if why.contains(&name) { String::new() } else { format!("{name}: ") };
-        self.record(format!("{about}{why}{after}"));
+        self.record(format!("{about}{why}"));
         let stats = self.stats.clone().filter(|stats| stats.call == info.call);
         if talked.is_some() {
             self.ask(Purpose::LastStats { call: info.call }, Request::Stats { call: Some(info.call) });
         }
-        self.calls.finished = Some(Finished { info, talked, stats });
+        self.calls.finished = Some(Finished { info, talked, stats, why });
     }
 
-    /// Says so when the call was answered, and by whom if it was not here.
-    fn note_answer(&mut self, before: Option<&Ongoing>, info: &CallInfo) {
-        let rang = before.is_some_and(|known| known.info.state == CallState::Alerting);
-        if !rang || !talking(info.state) || self.calls.answered_here(info.call) {
-            return;
+    /// Writes into the log what became of a call, and says so when it was answered, but not here.
+    fn call_goes_on(&mut self, change: &Change, info: &CallInfo) {
+        let (name, here) = (who(info, self.theme()), self.calls.answered_here(info.call));
+        let Some(line) = calls::news(change, info, &name, here) else { return };
+        let rang = change.before.as_ref().is_some_and(|known| known.info.state == CallState::Alerting);
+        if rang && !here {
+            self.say(line.clone(), false);
         }
-        let by = info.answered_by.as_deref().unwrap_or("another client");
-        let line = format!("{}: answered by {by}", who(info, self.theme()));
-        self.record(line.clone());
-        self.say(line, false);
+        self.record(line);
+    }
+
+    fn network_changed(&mut self, network: Network) {
+        match (self.daemon.network.online, network.online) {
+            (false, true) => self.record("online: other nodes answer"),
+            (true, false) => self.record("offline: no other node answers"),
+            _ => {}
+        }
+        self.daemon.network = network;
     }
 
     /// A contact appeared or changed.
@@ -105,6 +111,7 @@ impl App {
         for past in self.daemon.history.iter_mut().filter(|past| past.peer == contact.id) {
             past.name.clone_from(&name);
         }
+        self.calls.rename(&contact.id, name.as_ref());
         contacts.push(contact);
         sort_by_name(contacts);
     }
@@ -114,34 +121,30 @@ impl App {
         for past in self.daemon.history.iter_mut().filter(|past| past.peer == id) {
             past.name = None;
         }
+        self.calls.rename(id, None);
     }
 
+    /// A call went into the history, which knows best how long it was talked.
     fn past_call(&mut self, call: PastCall) {
+        let finished = self.calls.finished.as_mut();
+        if let Some(finished) = finished.filter(|f| f.info.peer == call.peer && f.info.started == call.started) {
+            finished.talked = call.talked.map(u64::from);
+        }
         self.daemon.history.insert(0, call);
         self.daemon.history.truncate(HISTORY);
     }
 
     fn client_attached(&mut self, client: ClientInfo) {
-        if client.client != self.daemon.you {
-            self.record(format!("{} attached", client.name));
-        }
         self.daemon.clients.retain(|known| known.client != client.client);
         self.daemon.clients.push(client);
     }
 
-    fn client_gone(&mut self, client: &ClientInfo) {
-        self.daemon.clients.retain(|known| known.client != client.client);
-        self.record(format!("{} left", client.name));
-    }
-
-    /// Somebody did something at another client.
-    fn acted(&mut self, client: &ClientInfo, action: &str, call: Option<u32>) {
-        if client.client == self.daemon.you {
-            return;
+    /// Somebody did something to a call. What came of it is told by the call itself, which follows.
+    fn acted(&mut self, client: ClientInfo, call: Option<u32>) {
+        let by = if client.client == self.daemon.you { Actor::You } else { Actor::Client(client.name) };
+        if let Some(call) = call {
+            self.calls.acted(call, by);
         }
-        let about = call.and_then(|call| self.calls.get(call)).map(|call| who(&call.info, self.theme()));
-        let about = about.map(|name| format!(" ({name})")).unwrap_or_default();
-        self.record(format!("{}: {action}{about}", client.name));
     }
 
     /// Levels that were underway when they were switched off are of no interest.
@@ -185,7 +188,7 @@ impl App {
         let lost: Vec<Ongoing> = before.into_iter().filter(gone).collect();
         for lost in lost {
             let info = CallInfo { state: CallState::Ended, ended: Some(EndReason::GoingAway), ..lost.info };
-            self.call_ended(info);
+            self.call_ended(info, "our daemon stopped, and the call with it".to_owned());
         }
     }
 }

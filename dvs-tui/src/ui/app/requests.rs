@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What is asked of the daemon, why, and what its answer changes.
 
-use dvs_proto::message::{Failure, Reply, Request};
+use dvs_proto::message::{CallStats, Failure, Reply, Request};
 
 use super::{App, Effect, LEAVE_TIME, Link};
 use crate::ui::popups::{Popup, Verdict};
@@ -79,7 +79,9 @@ impl App {
             (Purpose::Resolve { text }, Reply::Target(target)) => self.resolved(&text, Verdict::Known(target)),
             (Purpose::LastStats { call }, Reply::Stats(stats)) => {
                 if let Some(finished) = self.calls.finished.as_mut().filter(|f| f.info.call == call) {
-                    finished.stats = Some(*stats);
+                    // The way to the peer is measured only as long as there is one.
+                    let rtt_us = stats.rtt_us.or(finished.stats.as_ref().and_then(|before| before.rtt_us));
+                    finished.stats = Some(CallStats { rtt_us, ..*stats });
                 }
             }
             (Purpose::Mute, Reply::Switched { on }) => self.daemon.audio.muted = on,

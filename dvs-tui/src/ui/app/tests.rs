@@ -400,7 +400,7 @@ fn a_call_that_ended_keeps_its_reason_and_its_figures() {
     let finished = tester.app.calls.finished.clone().unwrap();
     assert_eq!((finished.talked, finished.stats.map(|stats| stats.lost)), (Some(207), Some(41)));
     let last = tester.app.log.back().map(|entry| entry.text.as_str());
-    assert_eq!(last, Some("Alice: connection lost, nothing heard any more after 03:27"));
+    assert_eq!(last, Some("Alice: connection lost, nothing heard any more"));
     tester.code(KeyCode::Esc);
     assert_eq!(tester.app.calls.finished, None);
 }
@@ -437,14 +437,81 @@ fn an_answer_nobody_waits_for_changes_nothing() {
 }
 
 #[test]
-fn what_other_clients_do_goes_into_the_log() {
+fn what_other_clients_do_to_a_call_is_logged_once_with_what_came_of_it() {
     let mut tester = Tester::new();
     let anna = ClientInfo { client: 9, uid: 1001, name: "pts/3".into() };
+    let acted = |action: &str| Event::Acted { client: anna.clone(), action: action.into(), call: Some(1) };
+    let talking = CallInfo { answered_by: Some("anna on pts/3".into()), ..example::active(Direction::Incoming) };
     tester.event(Event::ClientAttached(anna.clone()));
     tester.ring();
-    tester.event(Event::Acted { client: anna, action: "declined".into(), call: Some(1) });
+    tester.event(acted("answered"));
+    tester.event(Event::Call(talking.clone()));
+    tester.event(Event::Call(CallInfo { state: CallState::Held, ..talking.clone() }));
+    tester.event(Event::Call(talking.clone()));
+    tester.event(acted("hung up"));
+    tester.event(Event::Call(CallInfo { state: CallState::Ending, ..talking.clone() }));
+    tester.event(ended(EndReason::HungUp));
+    tester.event(Event::ClientGone(anna));
     let lines: Vec<&str> = tester.app.log.iter().map(|entry| entry.text.as_str()).collect();
-    assert_eq!(lines, ["pts/3 attached", "pts/3: declined (Alice)"]);
+    let expected = [
+        "Alice is calling",
+        "Alice: answered by anna on pts/3",
+        "Alice put you on hold",
+        "talking with Alice again",
+        "Alice: hung up by pts/3",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn what_one_does_oneself_is_logged_once_too() {
+    let mut tester = Tester::new();
+    let you = ClientInfo { client: snapshot().you, uid: 1000, name: "pts/1".into() };
+    let acted = |action: &str| Event::Acted { client: you.clone(), action: action.into(), call: Some(1) };
+    let talking = example::active(Direction::Outgoing);
+    let effects = tester.press("\n");
+    tester.event(acted("dialled"));
+    tester
+        .reply(&effects, Ok(Reply::Call(CallInfo { state: CallState::Lookup, ..example::call(Direction::Outgoing) })));
+    tester.event(Event::Call(example::call(Direction::Outgoing)));
+    tester.event(Event::Call(talking.clone()));
+    tester.event(acted("hold"));
+    tester.event(Event::Call(CallInfo { state: CallState::Held, ..talking }));
+    tester.event(acted("hung up"));
+    tester.event(ended(EndReason::HungUp));
+    let lines: Vec<&str> = tester.app.log.iter().map(|entry| entry.text.as_str()).collect();
+    assert_eq!(lines, ["calling Alice", "Alice answered", "you put Alice on hold", "Alice: you hung up"]);
+}
+
+#[test]
+fn joining_and_losing_the_overlay_is_logged() {
+    let mut tester = Tester::new();
+    let network = |online| Event::Network(dvs_proto::message::Network { online, ..snapshot().network });
+    [true, false, false, true].into_iter().for_each(|online| drop(tester.event(network(online))));
+    let lines: Vec<&str> = tester.app.log.iter().map(|entry| entry.text.as_str()).collect();
+    assert_eq!(lines, ["offline: no other node answers", "online: other nodes answer"]);
+}
+
+#[test]
+fn the_stranger_in_the_call_is_filled_into_the_form_and_gets_the_name() {
+    let mut tester = Tester::new();
+    let stranger = CallInfo { peer: STRANGER.into(), name: None, ..example::active(Direction::Incoming) };
+    tester.event(Event::Call(stranger.clone()));
+    tester.event(Event::Call(CallInfo { state: CallState::Ended, ended: Some(EndReason::PeerHungUp), ..stranger }));
+    assert_eq!(requests(&tester.press("n")), [Request::Resolve { text: STRANGER.into() }]);
+    tester.press("Eve\n");
+    tester.event(Event::Contact(example::contact("Eve", STRANGER, dvs_proto::message::Trust::Seen, None)));
+    let finished = tester.app.calls.finished.as_ref().and_then(|finished| finished.info.name.as_deref());
+    assert_eq!(finished, Some("Eve"));
+}
+
+#[test]
+fn the_history_knows_how_long_a_call_was() {
+    let mut tester = Tester::new();
+    tester.talk();
+    tester.event(ended(EndReason::HungUp));
+    tester.event(Event::History(example::past(Some("Alice"), ALICE, Direction::Outgoing, 214, Some(206))));
+    assert_eq!(tester.app.calls.finished.as_ref().and_then(|finished| finished.talked), Some(206));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
+use ratatui::widgets::Clear;
 use tui_input::Input as Field;
 
 use crate::ui::command::COMMANDS;
@@ -31,6 +32,7 @@ impl CommandLine {
             Some(why) => Span::styled(text::cut(why, room.saturating_sub(used), theme), theme.bad()),
             None => Span::styled(text::cut(&self.hint(), room.saturating_sub(used), theme), theme.faint()),
         });
+        frame.render_widget(Clear, area);
         frame.render_widget(Line::from(spans), area);
         let column = self.input.visual_cursor().saturating_sub(skipped) + 1;
         let column = u16::try_from(column).unwrap_or(u16::MAX).min(area.width.saturating_sub(1));

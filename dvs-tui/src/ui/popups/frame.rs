@@ -35,8 +35,9 @@ pub(super) fn draw(
 /// The keys that hold in `contexts`, as one line.
 pub(super) fn key_line(contexts: &[Context], theme: Theme) -> Line<'static> {
     let mut spans = vec![Span::raw(" ")];
-    for (key, word) in keys::hints(contexts) {
-        spans.extend([Span::styled(key.to_string(), theme.key()), Span::raw(format!(" {word}   "))]);
+    for binding in keys::hints(contexts) {
+        let key = binding.shown().map(|key| key.to_string()).unwrap_or_default();
+        spans.extend([Span::styled(key, theme.key()), Span::raw(format!(" {}   ", binding.footer))]);
     }
     Line::from(spans)
 }

@@ -9,9 +9,8 @@ use ratatui::text::Line;
 
 use super::frame;
 use crate::ui::app::App;
-use crate::ui::calls::who;
 use crate::ui::keys::Context;
-use crate::ui::text::{ends, paragraph, short_id};
+use crate::ui::text::{self, ends, paragraph, short_id};
 use crate::ui::time::timer;
 use crate::ui::trust;
 
@@ -25,14 +24,23 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let room = usize::from(COLUMNS.min(area.width)).saturating_sub(4);
     let rings = format!("ringing {}", timer(app.now.unix.saturating_sub(info.started)));
     let route = info.route.as_deref().unwrap_or_default();
-    let known = if info.name.is_some() { trust::words(info.trust) } else { "not in your contacts" };
+    // Whoever does not know the caller wants to compare all of the ID.
+    let (name, known, id) = match &info.name {
+        Some(name) => (name.as_str(), trust::words(info.trust), short_id(&info.peer, theme)),
+        None => ("Somebody", "not in your contacts", info.peer.clone()),
+    };
     let mut lines = vec![
         Line::default(),
-        Line::styled(format!(" {}", ends(&who(info, theme), &rings, room, theme)), theme.strong()),
+        Line::styled(format!(" {}", ends(name, &rings, room, theme)), theme.strong()),
         Line::styled(format!(" {} {known}", trust::mark(info.trust, theme)), trust::style(info.trust, theme)),
-        Line::styled(format!(" {}", ends(&short_id(&info.peer, theme), route, room, theme)), theme.faint()),
-        Line::default(),
     ];
+    if text::width(&id) + text::width(route) < room {
+        lines.push(Line::styled(format!(" {}", ends(&id, route, room, theme)), theme.faint()));
+    } else {
+        lines.extend(paragraph(&id, room + 2, theme.faint()));
+        lines.extend(paragraph(route, room + 2, theme.faint()));
+    }
+    lines.push(Line::default());
     if info.trust == Trust::Changed {
         lines.extend(paragraph("Another key than before: this may be somebody else.", room + 2, theme.bad()));
     }

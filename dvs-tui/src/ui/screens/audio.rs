@@ -22,13 +22,11 @@ pub(super) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let row = |name: &str, value: &str| Line::from(vec![label(name), Span::raw(text::cut(value, columns, theme))]);
     let mut state = vec![label("state")];
     state.extend(bars::microphone(app));
-    let mut lines = vec![
-        row("microphone", &audio.capture),
-        row("loudspeaker", &audio.playback),
-        row("driver", &audio.backend),
-        Line::default(),
-        Line::from(state),
-    ];
+    let mut lines = match audio.backend.as_str() {
+        "alsa" => vec![row("microphone", &audio.capture), row("loudspeaker", &audio.playback)],
+        other => vec![row("devices", &format!("none, but the test sound \"{other}\""))],
+    };
+    lines.extend([Line::default(), Line::from(state)]);
     if let Some(levels) = app.levels {
         let bar = |level| format!("{}  {}", meter::bar(level, 30.min(columns), theme), meter::decibels(level));
         lines.push(row("you", &bar(levels.capture)));

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use crate::ui::app::{App, Link, View};
 use crate::ui::calls::{heading, who};
-use crate::ui::keys;
+use crate::ui::keys::{self, Action, Binding};
 use crate::ui::popups::Popup;
 use crate::ui::text::{self, join_fitting, line_width, plural, short_id};
 use crate::ui::time::timer;
@@ -69,6 +69,17 @@ pub(super) fn connection(app: &App) -> Vec<Span<'static>> {
     }
 }
 
+/// What to do while no other node answers.
+pub(super) fn advice(app: &App, columns: usize) -> Vec<Line<'static>> {
+    let words =
+        "Offline: no other node answers, so nobody is found. Check the network, and bootstrap in dvsd.toml.";
+    if app.link == Link::Up && !app.daemon.network.online {
+        text::paragraph(words, columns, app.theme().warning())
+    } else {
+        Vec::new()
+    }
+}
+
 /// The current call in a few words, for where its panel is out of sight.
 pub(super) fn call_in_short(app: &App) -> Option<Vec<Span<'static>>> {
     let theme = app.theme();
@@ -119,18 +130,28 @@ pub(super) fn footer(app: &App, columns: usize) -> Vec<Line<'static>> {
 /// The keys that hold now, as many as fit; the way to the help always does.
 pub(super) fn hints(app: &App, columns: usize) -> Line<'static> {
     let theme = app.theme();
-    let group = |key: String, word: &str| vec![Span::styled(key, theme.key()), Span::raw(format!(" {word}"))];
-    let hints = keys::hints(&app.contexts());
-    let help = hints.iter().position(|(_, word)| *word == "help");
-    let help: Vec<Vec<Span<'_>>> =
-        help.and_then(|at| hints.get(at)).map(|(key, word)| group(key.to_string(), word)).into_iter().collect();
-    let reserved: usize = help.iter().flatten().map(|span| text::width(&span.content)).sum::<usize>() + 2;
-    let others = hints.iter().filter(|(_, word)| *word != "help").map(|(key, word)| group(key.to_string(), word));
-    let mut line = join_fitting(others.collect(), columns.saturating_sub(reserved + 1));
+    let group = |binding: &Binding| {
+        let key = binding.shown().map(|key| key.to_string()).unwrap_or_default();
+        vec![Span::styled(key, theme.key()), Span::raw(format!(" {}", binding.footer))]
+    };
+    let hints = keys::hints(&app.contexts()).into_iter().filter(|binding| is_of_use(app, binding.action));
+    let (help, others): (Vec<_>, Vec<_>) = hints.partition(|binding| binding.action == Action::Help);
+    let help: Vec<Span<'_>> = help.into_iter().flat_map(group).collect();
+    let reserved: usize = help.iter().map(|span| text::width(&span.content)).sum::<usize>() + 2;
+    let mut line = join_fitting(others.into_iter().map(group).collect(), columns.saturating_sub(reserved + 1));
     line.spans.insert(0, Span::raw(" "));
-    if let Some(help) = help.into_iter().next() {
+    if !help.is_empty() {
         line.spans.push(Span::raw("  "));
         line.spans.extend(help);
     }
     line
+}
+
+/// Whether an action could do something just now.
+fn is_of_use(app: &App, action: Action) -> bool {
+    match action {
+        _ if app.link != Link::Up && keys::needs_daemon(action) => false,
+        Action::CallSelected => app.lists.person(&app.daemon).is_some(),
+        _ => true,
+    }
 }

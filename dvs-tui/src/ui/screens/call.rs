@@ -116,10 +116,8 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
         CallState::Reconnecting | CallState::Held => theme.warning(),
         _ => theme.strong(),
     };
-    let mut line = Line::from(vec![
-        Span::styled(format!(" {}", calls::progress(&call.info, &name)), style),
-        Span::raw(format!("   {seconds}")),
-    ]);
+    let mut line =
+        Line::from(vec![Span::styled(format!(" {}", told(call, &name)), style), Span::raw(format!("   {seconds}"))]);
     let hint = match call.info.state {
         CallState::Held => Some((Action::Hold, "resumes")),
         CallState::Alerting => Some((Action::Answer, "answers")),
@@ -131,6 +129,14 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
         line.spans.extend([Span::styled(format!("   {key}"), theme.key()), Span::raw(format!(" {word}"))]);
     }
     line
+}
+
+/// What goes on in a call; of a hold also who is behind it.
+fn told(call: &Ongoing, name: &str) -> String {
+    match call.info.state {
+        CallState::Held => format!("{}, neither side is heard", calls::on_hold(call.by.as_ref(), name)),
+        _ => calls::progress(&call.info, name),
+    }
 }
 
 /// Both meters; a switch that is off stands in place of its meter.
@@ -162,12 +168,15 @@ fn sound(app: &App, columns: usize) -> Line<'static> {
 fn quality(stats: Option<&CallStats>, app: Option<&App>, columns: usize, theme: Theme) -> Line<'static> {
     let Some(stats) = stats else { return Line::styled(" no figures yet", theme.faint()) };
     let group = |label: &str, value: String| vec![Span::styled(format!("{label} "), theme.faint()), Span::raw(value)];
-    let mut rtt = group("RTT", stats.rtt_us.map_or_else(|| "?".to_owned(), milliseconds));
+    let mut rtt = stats.rtt_us.map(|rtt| group("RTT", milliseconds(rtt)));
     let trail = app.map(|app| sparkline::row(app.trail.iter().copied(), theme)).filter(|trail| !trail.is_empty());
-    rtt.extend(trail.map(|trail| Span::raw(format!(" {trail}"))));
+    if let (Some(rtt), Some(trail)) = (&mut rtt, trail) {
+        rtt.push(Span::raw(format!(" {trail}")));
+    }
     let jitter = format!("{} (buffer {})", milliseconds(stats.jitter_us), milliseconds(stats.buffer_us));
     let loss = format!("{} (fec {}, plc {})", loss(stats), stats.recovered, stats.concealed);
-    indented(join_fitting(vec![rtt, group("loss", loss), group("jitter", jitter)], columns))
+    let others = [group("loss", loss), group("jitter", jitter)];
+    indented(join_fitting(rtt.into_iter().chain(others).collect(), columns))
 }
 
 /// Rates, delay from mouth to ear, microphone.
@@ -175,7 +184,8 @@ fn rates(app: &App, columns: usize) -> Line<'static> {
     let theme = app.theme();
     let group = |label: &str, value: String| vec![Span::styled(format!("{label} "), theme.faint()), Span::raw(value)];
     let mut groups = vec![bars::microphone(app)];
-    if let Some(stats) = &app.stats {
+    let held = app.calls.current().is_some_and(|call| call.info.state == CallState::Held);
+    if let Some(stats) = app.stats.as_ref().filter(|_| !held) {
         groups.push(group("up", kilobits(stats.tx_bitrate)));
         groups.push(group("down", kilobits(stats.rx_bitrate)));
         if let Some(delay) = stats.mouth_to_ear_us {
@@ -228,14 +238,20 @@ fn others(app: &App, current: u32, columns: usize) -> Option<Line<'static>> {
 /// Why it was over, and the figures it had.
 fn of_finished(app: &App, finished: &Finished, columns: usize) -> Panel {
     let (theme, info) = (app.theme(), &finished.info);
-    let name = who(info, theme);
-    let reason = info.ended.map(|reason| calls::why(reason, info.direction, &name)).unwrap_or_default();
-    let mut lines = text::paragraph(&reason, columns, theme.strong());
+    let mut lines = text::paragraph(&finished.why, columns, theme.strong());
     if finished.talked.is_some() {
         lines.push(quality(finished.stats.as_ref(), None, columns, theme));
     }
+    lines.extend(stranger(app, info));
     let corner = finished.talked.map_or_else(|| "never answered".to_owned(), timer);
     Panel { title: title(app, info), corner: vec![corner, "Esc closes".to_owned()], lines, frame: theme.faint() }
+}
+
+/// How to keep somebody who is no contact yet.
+fn stranger(app: &App, info: &CallInfo) -> Option<Line<'static>> {
+    let key = keys::shown(&app.contexts(), Action::AddContact).filter(|_| info.name.is_none())?;
+    let key = Span::styled(format!(" {key}"), app.theme().key());
+    Some(Line::from(vec![key, Span::raw(" adds them to your contacts")]))
 }
 
 /// The call in words, for where there is no panel; nothing while one simply talks.
@@ -245,9 +261,7 @@ pub(super) fn words(app: &App, columns: usize) -> Option<Line<'static>> {
         (Some(call), _) if call.info.state == CallState::Active || app.link != Link::Up => None,
         (Some(call), _) => Some(progress(app, call)),
         (None, Some(finished)) => {
-            let name = who(&finished.info, theme);
-            let reason = finished.info.ended.map(|why| calls::why(why, finished.info.direction, &name));
-            let line = format!(" call ended: {}", reason.unwrap_or_default());
+            let line = format!(" call ended: {}", finished.why);
             Some(Line::styled(text::cut(&line, columns, theme), theme.strong()))
         }
         (None, None) => None,

@@ -9,7 +9,7 @@ use ratatui::widgets::Paragraph;
 
 use super::pane;
 use crate::ui::app::App;
-use crate::ui::calls::named;
+use crate::ui::calls::{in_brief, named};
 use crate::ui::people::Pane;
 use crate::ui::text::{self, ends};
 use crate::ui::time::ago;
@@ -56,12 +56,13 @@ pub(super) fn draw_rows(app: &App, frame: &mut Frame<'_>, area: Rect) {
 fn row(app: &App, contact: &Contact, selected: bool, columns: usize) -> Line<'static> {
     let theme = app.theme();
     let name = named(Some(&contact.name), &contact.id, theme);
-    let right = match (contact.trust, contact.last_seen) {
-        _ if app.calls.ongoing().iter().any(|call| call.info.peer == contact.id) => "in call".to_owned(),
-        (Trust::Changed, _) => "key changed".to_owned(),
-        (Trust::Blocked, _) => "blocked".to_owned(),
-        (_, Some(seen)) => ago(seen, app.now.unix),
-        (_, None) => "never spoken".to_owned(),
+    let call = app.calls.ongoing().iter().find(|call| call.info.peer == contact.id);
+    let right = match (call, contact.trust, contact.last_seen) {
+        (Some(call), ..) => in_brief(call.info.state).to_owned(),
+        (None, Trust::Changed, _) => "key changed".to_owned(),
+        (None, Trust::Blocked, _) => "blocked".to_owned(),
+        (None, _, Some(seen)) => ago(seen, app.now.unix),
+        (None, _, None) => "never spoken".to_owned(),
     };
     let pointer = if selected { theme.symbols.pointer } else { " " };
     let mark = Span::styled(trust::mark(contact.trust, theme), trust::style(contact.trust, theme));

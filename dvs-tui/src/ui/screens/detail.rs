@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::pane;
+use super::{bars, pane};
 use crate::ui::app::App;
 use crate::ui::calls::{named, why};
 use crate::ui::keys::{self, Action};
@@ -25,7 +25,7 @@ pub(super) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let columns = usize::from(area.width).saturating_sub(2);
     let (title, lines) = match app.lists.person(&app.daemon) {
         Some(person) => about(app, &person, columns),
-        None => ("You".to_owned(), id(app, &app.daemon.identity.id, columns)),
+        None => ("You".to_owned(), you(app, columns)),
     };
     let title = text::cut(&title, columns.saturating_sub(4), app.theme());
     frame.render_widget(Paragraph::new(lines).block(pane::block(&title, false, app.theme())), area);
@@ -33,6 +33,13 @@ pub(super) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
 
 fn id(app: &App, id: &str, columns: usize) -> Vec<Line<'static>> {
     labelled("ID", LABEL, &chunks(id, PIECE).join(" "), columns, app.theme())
+}
+
+fn you(app: &App, columns: usize) -> Vec<Line<'static>> {
+    let mut lines = id(app, &app.daemon.identity.id, columns);
+    lines.push(Line::default());
+    lines.extend(bars::advice(app, columns));
+    lines
 }
 
 fn about(app: &App, person: &Person, columns: usize) -> (String, Vec<Line<'static>>) {

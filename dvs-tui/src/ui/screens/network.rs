@@ -28,6 +28,8 @@ pub(super) fn lines(app: &App, columns: usize) -> Vec<Line<'static>> {
     lines.push(Line::default());
     lines.extend(list("clients", &clients, columns, app));
     lines.push(row("daemon", app.daemon.version.clone()));
+    lines.push(Line::default());
+    lines.extend(bars::advice(app, columns));
     lines
 }
 

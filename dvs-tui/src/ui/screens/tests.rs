@@ -124,6 +124,13 @@ fn the_first_run_says_what_to_do() {
 }
 
 #[test]
+fn the_first_run_without_a_network_says_so() {
+    let mut snapshot = example::empty();
+    snapshot.network.online = false;
+    assert_snapshot!(Scene::new(snapshot).draw(NORMAL));
+}
+
+#[test]
 fn the_main_screen() {
     assert_snapshot!("main_80x24", in_daily_use().draw(NORMAL));
     assert_snapshot!("main_120x40", in_daily_use().draw(WIDE));
@@ -203,6 +210,17 @@ fn a_stranger_calls_while_one_types() {
         CallInfo { peer: STRANGER.into(), name: None, trust: Trust::Unknown, ..example::call(Direction::Incoming) };
     scene.event(Event::Call(stranger));
     assert_snapshot!(scene.draw(NORMAL));
+}
+
+#[test]
+fn of_a_stranger_that_calls_the_whole_id_is_shown() {
+    let mut scene = Scene::new(example::empty());
+    let stranger =
+        CallInfo { peer: STRANGER.into(), name: None, trust: Trust::Seen, ..example::call(Direction::Incoming) };
+    scene.event(Event::Call(stranger));
+    scene.wait(1);
+    assert_snapshot!("stranger_80x24", scene.draw(NORMAL));
+    assert_snapshot!("stranger_52x14", scene.draw(COMPACT));
 }
 
 #[test]
@@ -421,7 +439,11 @@ fn quitting_in_a_call_asks() {
 #[test]
 fn the_command_line() {
     let mut scene = in_daily_use();
-    scene.press(":con");
+    scene.press(":ca");
+    let line = scene.draw(NORMAL).lines().last().unwrap().to_owned();
+    assert!(line.starts_with("\":ca   call  ") && line.ends_with("     \""), "{line}");
+    scene.feed(Input::Key(KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE)));
+    scene.press("on");
     assert_snapshot!("command_hint", scene.draw(NORMAL).lines().last().unwrap());
     scene.press("fuse\n");
     assert_snapshot!("command_trouble", scene.draw(NORMAL).lines().last().unwrap());

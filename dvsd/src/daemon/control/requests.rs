@@ -4,12 +4,13 @@
 use dvs_proto::message::{self, CallStats, Failure, FailureKind, Reply, Request, Snapshot};
 use dvsd::call::{CallError, CallNumber, DialError};
 use dvsd::id::NodeId;
-use dvsd::node::{CallView, Contact, Drain, Event, Node, PeopleError};
+use dvsd::node::{CallView, Contact, Drain, Event, Hints, Node, PeopleError};
 use dvsd::people::{Resolved, Target};
 use dvsd::time::Now;
 
 use super::convert;
 use crate::clock;
+use crate::resolver::Purpose;
 use crate::service::Service;
 
 /// Past calls in a snapshot. With the contacts and the longest names the whole stays below 64 KiB.
@@ -102,10 +103,11 @@ impl Service {
             let message = "that is your own ID; give it to somebody who wants to call you";
             return Err(Failure::new(FailureKind::BadInput, message));
         }
-        let now = clock::now();
-        let dialled = self.command(|node| node.dial(invite.id, invite.fingerprint, now));
+        let (addresses, names) = self.hints(&invite);
+        let hints = Hints { addresses: &addresses, to_follow: names.len() };
+        let dialled = self.command(|node| node.dial(invite.id, invite.fingerprint, hints, clock::now()));
         let number = dialled.map_err(|error| dial_failure(&error))?;
-        self.follow_hints(&invite);
+        names.into_iter().for_each(|name| self.world.resolver.resolve(Purpose::Hints(invite.id), name));
         self.announce(client, "dialled", number);
         self.reply_call(number)
     }
