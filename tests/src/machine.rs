@@ -22,6 +22,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::harness::{self, Verb, program, wait_for};
+use crate::terminal::{self, Terminal};
 
 /// The system's name under the target directory. A change of [`PACKAGES`] needs a new number.
 const SYSTEM: &str = "bookworm-1";
@@ -31,6 +32,8 @@ const RELEASE: &str = "bookworm";
 const PACKAGES: &str = "--include=systemd,libpam-systemd,dbus,libasound2,libopus0,libssl3";
 /// Where its packages come from.
 const MIRROR: &str = "http://deb.debian.org/debian";
+/// Where programs are inside.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a machine may take to boot while others do, too.
 const BOOT_TIME: Duration = Duration::from_secs(60);
 /// How long a machine may take to be gone once its first process is killed.
@@ -119,8 +122,7 @@ impl Machine {
         let mut command = Command::new("nsenter");
         command.arg("--target").arg(self.leader.to_string());
         command.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--"]).arg(program);
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("TERM", "xterm-256color");
-        command.env("LANG", "C.UTF-8").stdin(Stdio::null());
+        command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").stdin(Stdio::null());
         command
     }
 
@@ -140,6 +142,15 @@ impl Machine {
     /// Runs a command inside as `user`, whatever comes of it.
     pub fn run_as(&self, user: &str, words: &[&str]) -> Result<Verb> {
         outcome(self.login(user).args(words))
+    }
+
+    /// Opens the full screen of `dvs-tui` as `user`.
+    pub fn open(&self, user: &str) -> Result<Terminal> {
+        let mut command = self.login(user);
+        command.arg("dvs-tui");
+        let words: Vec<&str> = command.get_args().filter_map(|word| word.to_str()).collect();
+        let environment = [("PATH", PATH)];
+        Terminal::run(Path::new(command.get_program()), terminal::USUAL, &words, &environment)
     }
 
     /// Makes a user who belongs to `groups` as well.
@@ -255,9 +266,9 @@ fn is_first(pid: i32) -> bool {
 
 /// The system that machines boot; made when it is not there yet, which takes a minute or two.
 fn system() -> Result<PathBuf> {
-    // The programs are in `debug` or `release` there.
-    let target = program("xtask")?.ancestors().nth(2).context("no target directory")?.to_owned();
-    let directory = target.join("machine");
+    let own = std::env::current_exe()?;
+    let target = own.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
+    let directory = target.context("no target directory")?.join("machine");
     fs::create_dir_all(&directory)?;
     let system = directory.join(SYSTEM);
     // Tests run side by side, but only one makes it.

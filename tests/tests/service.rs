@@ -16,7 +16,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use dvs_tests::harness::{Verb, wait_for};
+use dvs_tests::harness::{Setup, Verb, wait_for};
 use dvs_tests::machine::{Machine, available_or_skipped};
 use serde_json::Value;
 
@@ -24,6 +24,8 @@ const SERVICE: &str = "dvsd.service";
 const SOCKET: &str = "dvsd.socket";
 /// What takes systemd a moment.
 const SOON: Duration = Duration::from_secs(20);
+/// An ID nobody has.
+const NOBODY: &str = "00112233445566778899aabbccddeeff00112233";
 /// Settings without a sound card, which a machine does not have.
 const SETTINGS: &str = "[audio]\nbackend = \"none\"\n";
 
@@ -60,14 +62,29 @@ fn wait_for_successor(machine: &Machine, former: &str) {
     .unwrap();
 }
 
+fn signal(machine: &Machine, name: &str, pid: &str) {
+    machine.run(&["sh", "-c", &format!("kill -{name} {pid}")]).unwrap();
+}
+
+/// Waits until so many clients of `user` are attached, not counting the one that looks.
+fn wait_for_clients(machine: &Machine, user: &str, count: usize) {
+    let uid: u64 = machine.run(&["id", "-u", user]).unwrap().parse().unwrap();
+    wait_for(SOON, &format!("{count} clients of {user}"), || {
+        let Ok(seen) = machine.run_as("root", &["dvs-tui", "status", "--json"])?.json() else { return Ok(None) };
+        let clients = seen["clients"].as_array().unwrap();
+        Ok((clients.iter().filter(|client| client["uid"] == uid).count() == count).then_some(()))
+    })
+    .unwrap();
+}
+
 /// Mode in octal, owner and group of a file inside.
 fn owner(machine: &Machine, file: &str) -> String {
     machine.run(&["stat", "--format", "%a %U:%G", file]).unwrap()
 }
 
 #[track_caller]
-fn says(verb: &Verb, code: i32, words: &[&str]) {
-    assert_eq!(verb.code, Some(code), "{verb:?}");
+fn says(verb: &Verb, codes: &[i32], words: &[&str]) {
+    assert!(verb.code.is_some_and(|code| codes.contains(&code)), "{verb:?}");
     assert_eq!(verb.stderr.lines().count(), 1, "{verb:?}");
     for word in words {
         assert!(verb.stderr.contains(word), "{word:?} is missing in: {}", verb.stderr);
@@ -107,6 +124,45 @@ impl Watch {
     }
 }
 
+/// A daemon that carl runs by hand, beside the service.
+struct Peer<'a> {
+    machine: &'a Machine,
+    process: Child,
+}
+
+impl<'a> Peer<'a> {
+    fn start(machine: &'a Machine, bootstrap: &str) -> Self {
+        let bootstrap = vec![bootstrap.parse().unwrap()];
+        let setup = Setup { backend: "tone".to_owned(), bootstrap, ..Setup::loopback() };
+        machine.write("/etc/dvs/peer.toml", &setup.to_toml()).unwrap();
+        let mut command = machine.login("carl");
+        command.args(["dvsd", "--config", "/etc/dvs/peer.toml", "--state-dir", "/home/carl/state"]);
+        let process = command.args(["--runtime-dir", "/home/carl/run", "--log", "warn"]).spawn().unwrap();
+        let peer = Self { machine, process };
+        wait_for(SOON, "the peer to be online", || {
+            Ok(peer.verb(&["network", "--json"]).stdout.contains("\"online\":true").then_some(()))
+        })
+        .unwrap();
+        peer
+    }
+
+    fn verb(&self, words: &[&str]) -> Verb {
+        let client = ["dvs-tui", "--runtime-dir", "/home/carl/run"];
+        self.machine.run_as("carl", &[&client, words].concat()).unwrap()
+    }
+
+    fn id(&self) -> String {
+        self.verb(&["status", "--json"]).json().unwrap()["identity"]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Peer<'_> {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -136,7 +192,7 @@ fn the_installed_service_is_ready_and_only_its_group_may_use_it() {
     assert_eq!(owner(&machine, "/var/lib/dvs/identity.pem"), "600 dvsd:dvsd");
     assert_eq!(owner(&machine, "/var/lib/dvs/dvs.db"), "600 dvsd:dvsd");
 
-    says(&status(&machine, "carl"), 6, &["group dvs", "sudo usermod -aG dvs carl"]);
+    says(&status(&machine, "carl"), &[3, 6], &["group dvs", "sudo usermod -aG dvs carl"]);
     machine.run(&["usermod", "-aG", "dvs", "carl"]).unwrap();
     assert_eq!(status(&machine, "carl").code, Some(0), "after the next login");
     // The clients are told apart by the owner of their pipes.
@@ -153,29 +209,14 @@ fn users_attached_at_the_same_time_see_each_other() {
     }
     let machine = machine();
     let anna = Watch::start(&machine, "anna");
-    wait_for(SOON, "anna", || Ok((status(&machine, "bert").stdout.matches("\"uid\"").count() >= 2).then_some(())))
-        .unwrap();
     let bert = Watch::start(&machine, "bert");
-    let uid = |user| machine.run(&["id", "-u", user]).unwrap().parse::<u64>().unwrap();
-    let [anna_uid, bert_uid] = ["anna", "bert"].map(uid);
-    let clients = |user| status(&machine, user).json().unwrap()["clients"].as_array().unwrap().clone();
-    wait_for(SOON, "both in both lists", || {
-        let both = ["anna", "bert"].iter().all(|user| {
-            let uids: Vec<u64> = clients(user).iter().filter_map(|client| client["uid"].as_u64()).collect();
-            uids.contains(&anna_uid) && uids.contains(&bert_uid)
-        });
-        Ok(both.then_some(()))
-    })
-    .unwrap();
-    machine.run_as("bert", &["dvs-tui", "contacts", "add", "Dora", &peer()]).unwrap().json().unwrap();
+    wait_for_clients(&machine, "anna", 1);
+    wait_for_clients(&machine, "bert", 1);
+    let added = machine.run_as("bert", &["dvs-tui", "contacts", "add", "Dora", NOBODY]).unwrap();
+    assert_eq!(added.code, Some(0), "{added:?}");
     for watch in [&anna, &bert] {
         assert_eq!(watch.event("Contact")["name"], "Dora");
     }
-}
-
-/// An ID nobody has.
-fn peer() -> String {
-    "00112233445566778899aabbccddeeff00112233".to_owned()
 }
 
 #[test]
@@ -196,7 +237,7 @@ fn the_doorbell_starts_the_stopped_service() {
     // Without the socket nobody hears.
     machine.systemctl(&["stop", SOCKET, SERVICE]).unwrap();
     assert!(!machine.path("/run/dvs/bell").exists());
-    says(&status(&machine, "bert"), 3, &["dvsd is not running", "sudo systemctl start dvsd.socket"]);
+    says(&status(&machine, "bert"), &[3], &["dvsd is not running", "sudo systemctl start dvsd.socket"]);
     machine.systemctl(&["start", SOCKET]).unwrap();
     assert_eq!(status(&machine, "bert").code, Some(0));
 }
@@ -210,7 +251,7 @@ fn a_crashed_or_hanging_daemon_is_started_again() {
     assert_eq!(machine.property(SERVICE, "WatchdogUSec").unwrap(), "30s");
     let id_before = id(&machine);
     let first = main_pid(&machine);
-    machine.run(&["kill", "-KILL", &first]).unwrap();
+    signal(&machine, "KILL", &first);
     // A client that comes meanwhile waits at the bell.
     assert_eq!(status(&machine, "anna").json().unwrap()["identity"]["id"], id_before.as_str());
     wait_for_successor(&machine, &first);
@@ -223,21 +264,50 @@ fn a_crashed_or_hanging_daemon_is_started_again() {
     let second = main_pid(&machine);
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(main_pid(&machine), second, "a daemon that is well is left alone");
-    machine.run(&["kill", "-STOP", &second]).unwrap();
+    signal(&machine, "STOP", &second);
     wait_for_successor(&machine, &second);
     assert!(machine.journal(SERVICE, &["-o", "cat"]).unwrap().contains("watchdog"));
     assert_eq!(id(&machine), id_before);
 }
 
 #[test]
-fn a_stop_is_clean_and_quick_and_tells_the_clients() {
-    if !available_or_skipped("a_stop_is_clean_and_quick_and_tells_the_clients") {
+fn the_full_screen_comes_back_after_a_crash() {
+    if !available_or_skipped("the_full_screen_comes_back_after_a_crash") {
         return;
     }
     let machine = machine();
+    let mut screen = machine.open("anna").unwrap();
+    wait_for_clients(&machine, "anna", 1);
+    screen.wait_for_text(SOON, "offline").unwrap();
+    let first = main_pid(&machine);
+    signal(&machine, "KILL", &first);
+    wait_for_successor(&machine, &first);
+    wait_for_clients(&machine, "anna", 1);
+    // What happens now reaches it, too.
+    let added = machine.run_as("bert", &["dvs-tui", "contacts", "add", "Dora", NOBODY]).unwrap();
+    assert_eq!(added.code, Some(0), "{added:?}");
+    screen.wait_for_text(SOON, "Dora").unwrap();
+}
+
+#[test]
+fn a_stop_is_quick_and_ends_calls_and_clients_politely() {
+    if !available_or_skipped("a_stop_is_quick_and_ends_calls_and_clients_politely") {
+        return;
+    }
+    let machine = machine();
+    let settings =
+        Setup { backend: "tone".to_owned(), auto_answer: true, ..Setup::new("127.0.0.1:5004".parse().unwrap()) };
+    machine.write("/etc/dvs/dvsd.toml", &settings.to_toml()).unwrap();
+    machine.systemctl(&["restart", SERVICE]).unwrap();
+    let peer = Peer::start(&machine, "127.0.0.1:5004");
+    let added = machine.run_as("anna", &["dvs-tui", "contacts", "add", "Carl", &peer.id()]).unwrap();
+    assert_eq!(added.code, Some(0), "{added:?}");
     let mut watch = Watch::start(&machine, "anna");
-    wait_for(SOON, "anna", || Ok((status(&machine, "bert").stdout.matches("\"uid\"").count() >= 2).then_some(())))
-        .unwrap();
+    wait_for_clients(&machine, "anna", 1);
+
+    let called = peer.verb(&["call", &id(&machine)]);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    wait_for(SOON, "a call", || Ok((watch.event("Call")["state"] == "Active").then_some(()))).unwrap();
     let start = Instant::now();
     machine.systemctl(&["stop", SERVICE]).unwrap();
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
@@ -247,6 +317,11 @@ fn a_stop_is_clean_and_quick_and_tells_the_clients() {
     let end = wait_for(SOON, "the client's end", || Ok(watch.process.try_wait()?)).unwrap();
     assert_eq!(end.code(), Some(3));
     assert_eq!(fs::read_dir(machine.path("/run/dvs/c")).unwrap().count(), 0);
+    // The peer was told, and need not find out by the silence.
+    wait_for(Duration::from_secs(3), "the end of the peer's call", || {
+        Ok(peer.verb(&["status", "--json"]).json()?["calls"].as_array().unwrap().is_empty().then_some(()))
+    })
+    .unwrap();
 }
 
 #[test]
@@ -270,10 +345,10 @@ fn wrong_settings_fail_the_unit_once_with_one_line() {
     assert_eq!(machine.property(SERVICE, "NRestarts").unwrap(), "0");
 
     // Whoever rings starts it again; that ends by itself, too.
-    says(&status(&machine, "anna"), 3, &["dvsd"]);
+    says(&status(&machine, "anna"), &[3], &["dvsd"]);
     wait_for(SOON, "systemd to give up", || Ok((machine.property(SOCKET, "ActiveState")? == "failed").then_some(())))
         .unwrap();
-    says(&status(&machine, "anna"), 3, &["dvsd is not running"]);
+    says(&status(&machine, "anna"), &[3], &["dvsd is not running"]);
 
     // The documented way back.
     machine.write("/etc/dvs/dvsd.toml", SETTINGS).unwrap();
@@ -318,4 +393,38 @@ fn removing_and_installing_again_keeps_identity_and_settings() {
     assert_eq!(fs::read_to_string(machine.path("/etc/dvs/dvsd.toml")).unwrap(), SETTINGS);
     machine.systemctl(&["enable", "--now", SOCKET, SERVICE]).unwrap();
     assert_eq!(id(&machine), id_before);
+}
+
+#[test]
+fn on_a_desktop_each_user_runs_a_daemon_of_their_own() {
+    if !available_or_skipped("on_a_desktop_each_user_runs_a_daemon_of_their_own") {
+        return;
+    }
+    let machine = Machine::with_dvs().unwrap();
+    machine.add_user("anna", &[]).unwrap();
+    machine.add_user("carl", &[]).unwrap();
+    machine.run(&["loginctl", "enable-linger", "anna"]).unwrap();
+    let uid = machine.run(&["id", "-u", "anna"]).unwrap();
+    let manager = format!("user@{uid}.service");
+    machine.wait_for_property(&manager, "ActiveState", "active", SOON).unwrap();
+    let runtime = format!("XDG_RUNTIME_DIR=/run/user/{uid}");
+    let anna = |words: &[&str]| machine.run_as("anna", &[&["env", runtime.as_str()], words].concat()).unwrap();
+
+    // As OPERATIONS.md says.
+    let copied = anna(&["install", "-D", "/usr/share/doc/dvs/dvsd.toml", "/home/anna/.config/dvs/dvsd.toml"]);
+    assert_eq!(copied.code, Some(0), "{copied:?}");
+    let enabled = anna(&["systemctl", "--user", "enable", "--now", SOCKET, SERVICE]);
+    let journal = || machine.run(&["journalctl", "--no-pager", "-n", "20"]).unwrap();
+    assert_eq!(enabled.code, Some(0), "{enabled:?}\n{}", journal());
+    let said = anna(&["dvs-tui", "status", "--json"]).json().unwrap();
+    assert!(said["identity"]["id"].as_str().unwrap().starts_with("dvs1"), "{said}");
+    assert_eq!(owner(&machine, &format!("/run/user/{uid}/dvs/bell")), "600 anna:anna");
+    assert_eq!(owner(&machine, &format!("/run/user/{uid}/dvs/c")), "3700 anna:anna");
+
+    // The bell works here as well, and for nobody else.
+    assert_eq!(anna(&["systemctl", "--user", "stop", SERVICE]).code, Some(0));
+    assert_eq!(anna(&["dvs-tui", "status"]).code, Some(0));
+    let directory = format!("/run/user/{uid}/dvs");
+    let foreign = machine.run_as("carl", &["dvs-tui", "--runtime-dir", &directory, "status"]).unwrap();
+    says(&foreign, &[3, 6], &["another user's"]);
 }
