@@ -18,7 +18,8 @@ impl Request {
             | Self::Resolve { .. }
             | Self::History { .. }
             | Self::Levels { .. }
-            | Self::Stats { .. } => false,
+            | Self::Stats { .. }
+            | Self::Contacts { .. } => false,
             Self::Dial { .. }
             | Self::Answer { .. }
             | Self::Decline { .. }
@@ -58,7 +59,8 @@ impl Request {
             | Self::Hold { .. }
             | Self::History { .. }
             | Self::Levels { .. }
-            | Self::Stats { .. } => Ok(()),
+            | Self::Stats { .. }
+            | Self::Contacts { .. } => Ok(()),
         }
     }
 }

@@ -123,6 +123,11 @@ pub enum Request {
         /// Which; `None` for the current or else the last one.
         call: Option<u32>,
     },
+    /// More contacts than the snapshot had room for. Answered with [`Reply::Contacts`].
+    Contacts {
+        /// How many, in the snapshot's order, are known already.
+        skip: u32,
+    },
 }
 
 /// The good answers.
@@ -147,6 +152,8 @@ pub enum Reply {
     History(Vec<PastCall>),
     /// The figures of a call.
     Stats(Box<CallStats>),
+    /// Contacts in the snapshot's order; none when there are no more.
+    Contacts(Vec<Contact>),
 }
 
 /// Why a request was refused.
@@ -198,7 +205,7 @@ pub struct Snapshot {
     pub network: Network,
     /// The sound set-up.
     pub audio: Audio,
-    /// All contacts, by name.
+    /// The first contacts, by name; the client library fetches the others.
     pub contacts: Vec<Contact>,
     /// All calls that have not ended.
     pub calls: Vec<CallInfo>,
@@ -208,6 +215,8 @@ pub struct Snapshot {
     pub clients: Vec<ClientInfo>,
     /// Number of this client, as given in the server's hello.
     pub you: u32,
+    /// How many contacts there are.
+    pub contacts_total: u32,
 }
 
 /// This daemon's identity.

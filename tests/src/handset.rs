@@ -42,10 +42,7 @@ impl Handset {
 
     /// The whole state of the daemon.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
-        match self.ask(Request::Snapshot)? {
-            Reply::Snapshot(snapshot) => Ok(*snapshot),
-            other => bail!("a snapshot was asked for, and the answer is {other:?}"),
-        }
+        self.client.snapshot().with_context(|| format!("{}: snapshot", self.owner))
     }
 
     /// The daemon's ID, `dvs1…`.

@@ -247,7 +247,7 @@ pub(crate) fn start_alone() -> MutexGuard<'static, ()> {
 }
 
 /// Has the child end when this thread does, so that a killed test leaves no daemon behind.
-fn dies_with_us(command: &mut Command) {
+pub fn dies_with_us(command: &mut Command) {
     // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
     unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?)) };
 }
@@ -276,6 +276,17 @@ pub fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join(name)).find(|path| path.is_file());
     beside.ok_or_else(|| anyhow!("{name} is not built: run `cargo build --workspace --bins`, or `cargo xtask test`"))
+}
+
+/// Whether a test with special needs can run. Where it cannot, it is skipped loudly; but never in CI, where it fails.
+pub fn runs_or_is_skipped(test: &str, needs: Result<()>) -> bool {
+    let Err(why) = needs else { return true };
+    assert!(std::env::var_os("CI").is_none(), "{test} cannot run in CI: {why:#}");
+    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+    {
+        eprintln!("SKIPPED (needs root): {test}: {why:#}");
+    }
+    false
 }
 
 /// Asks `look` again and again until it finds something, for `limit` at most.

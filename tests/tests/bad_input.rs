@@ -127,7 +127,8 @@ fn ids_that_cannot_be_called_are_told_apart() {
     let alice = &trio.alice.daemon;
     let typo = own.replace(&own[10..11], if &own[10..11] == "q" { "p" } else { "q" });
     says(&alice.verb(&["call", &typo]).unwrap(), 2, &["checksum", "mistyped"]);
-    says(&alice.verb(&["call", "ABCDEF"]).unwrap(), 2, &["length"]);
+    says(&alice.verb(&["call", &own[..own.len() - 1]]).unwrap(), 2, &["checksum", "missing"]);
+    says(&alice.verb(&["call", "dvs:ABCDEF"]).unwrap(), 2, &["length"]);
     says(&alice.verb(&["call", "Nobody Known"]).unwrap(), 4, &["Nobody Known", "contact"]);
     says(&alice.verb(&["call", &own]).unwrap(), 2, &["own ID"]);
     let absent = "0123456789ABCDEF0123456789ABCDEF01234567";

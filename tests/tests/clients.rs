@@ -163,3 +163,16 @@ fn a_snapshot_and_the_events_after_it_leave_no_gap() {
     .collect();
     assert!(states.is_empty(), "the first state seen must be Alerting: {states:?}");
 }
+
+#[test]
+fn an_address_book_larger_than_any_message_is_shown_whole() {
+    let daemon = Daemon::start("Alice", &Setup::loopback()).unwrap();
+    let mut handset = Handset::attach(&daemon, "test").unwrap();
+    for number in 0..300_u32 {
+        // Names as long as they may be, in letters of four bytes each.
+        let name = format!("{}{number:03}", "𝔞".repeat(61));
+        handset.add_contact(&name, &format!("{number:040X}")).unwrap();
+    }
+    let mut late = Handset::attach(&daemon, "late").unwrap();
+    assert_eq!(late.snapshot().unwrap().contacts.len(), 300);
+}

@@ -79,10 +79,28 @@ impl Client {
     /// Says who this client is and gets the whole state; from then on events come. `name` is shown to other clients,
     /// for example `pts/3`.
     pub fn attach(&mut self, name: &str) -> Result<Snapshot, CallError> {
-        match self.call(Request::Attach { name: name.to_owned() })? {
-            Reply::Snapshot(snapshot) => Ok(*snapshot),
-            other => Err(unexpected(&other).into()),
+        self.whole(Request::Attach { name: name.to_owned() })
+    }
+
+    /// The whole state again.
+    pub fn snapshot(&mut self) -> Result<Snapshot, CallError> {
+        self.whole(Request::Snapshot)
+    }
+
+    /// Asks for a snapshot by `request` and for the contacts that had no room in it.
+    fn whole(&mut self, request: Request) -> Result<Snapshot, CallError> {
+        let mut snapshot = match self.call(request)? {
+            Reply::Snapshot(snapshot) => *snapshot,
+            other => return Err(unexpected(&other).into()),
+        };
+        while snapshot.contacts.len() < snapshot.contacts_total as usize {
+            match self.call(Request::Contacts { skip: snapshot.contacts.len() as u32 })? {
+                Reply::Contacts(more) if more.is_empty() => break,
+                Reply::Contacts(more) => snapshot.contacts.extend(more),
+                other => return Err(unexpected(&other).into()),
+            }
         }
+        Ok(snapshot)
     }
 
     /// Sends a request. Its answer comes out of [`recv`](Self::recv), with the number returned here.

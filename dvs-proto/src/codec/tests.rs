@@ -53,6 +53,7 @@ fn requests_are_numbered_in_this_order() {
         Request::History { limit: 0 },
         Request::Levels { on: true },
         Request::Stats { call: None },
+        Request::Contacts { skip: 0 },
     ];
     for (number, kind) in requests.into_iter().enumerate() {
         assert_eq!(usize::from(payload(&request(0, kind.clone()))[1]), number, "{kind:?}");

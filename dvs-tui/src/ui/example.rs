@@ -120,6 +120,7 @@ pub(crate) fn empty() -> Snapshot {
         history: Vec::new(),
         clients: vec![ClientInfo { client: 7, uid: 1000, name: "pts/1".into() }],
         you: 7,
+        contacts_total: 0,
     }
 }
 

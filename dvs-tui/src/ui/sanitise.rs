@@ -108,6 +108,7 @@ impl Clean for Reply {
             Self::Call(call) => call.clean(),
             Self::Contact(contact) => contact.clean(),
             Self::History(calls) => calls.clean(),
+            Self::Contacts(contacts) => contacts.clean(),
         }
     }
 }

@@ -41,7 +41,8 @@ impl Resolver {
         (Self(sender), receiver)
     }
 
-    /// Resolves `name`. A bootstrap node is tried again until it resolves, a peer's hint once.
+    /// Resolves `name`. A bootstrap node is tried again until it resolves; a peer's hint once, and a failure is answered
+    /// by no address.
     pub(crate) fn resolve(&self, purpose: Purpose, name: HostPort) {
         let answers = self.0.clone();
         tokio::spawn(async move {
@@ -57,6 +58,7 @@ impl Resolver {
                     Err(error) => tracing::warn!(%name, %error, "cannot be resolved"),
                 }
                 if purpose != Purpose::Bootstrap {
+                    let _gone_at_exit = answers.send(Resolved { purpose, addresses: Vec::new() }).await;
                     return;
                 }
                 tokio::time::sleep(wait).await;

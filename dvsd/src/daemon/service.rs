@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use dvs_proto::message;
 use dvsd::call::CallNumber;
-use dvsd::id::{ID_LEN, Invite, NodeId};
+use dvsd::id::{HostPort, ID_LEN, Invite, NodeId};
 use dvsd::node::{self, CallConfig, Event, Input, Node, Output, PeopleConfig};
 use dvsd::path::Path;
 use dvsd::random::Random;
@@ -115,15 +115,16 @@ impl Service {
         self.next_tick.map(|at| at.since(clock::now().mono))
     }
 
-    /// Reads what the socket has and hands it to the node.
-    pub(crate) fn receive(&mut self) {
+    /// Reads what the socket has and hands it to the node. True if there may be more.
+    pub(crate) fn receive(&mut self) -> bool {
         let mut buffer = [0; RECEIVE_BUFFER];
         for _ in 0..MAX_BATCH {
-            let Some((length, from)) = self.world.udp.receive(&mut buffer) else { return };
+            let Some((length, from)) = self.world.udp.receive(&mut buffer) else { return false };
             if let Some(bytes) = buffer.get_mut(..length) {
                 self.input(Input::Datagram { from: Path::direct(from), bytes });
             }
         }
+        true
     }
 
     /// Sends what the microphones have encoded.
@@ -147,19 +148,25 @@ impl Service {
 
     /// Names were resolved.
     pub(crate) fn resolved(&mut self, resolved: &Resolved) {
-        let v4_only = self.world.udp.local().is_ipv4();
-        let addresses: Vec<_> = resolved.addresses.iter().copied().filter(|to| !v4_only || to.is_ipv4()).collect();
+        let addresses: Vec<_> = resolved.addresses.iter().copied().filter(|to| self.reaches(*to)).collect();
         match resolved.purpose {
             Purpose::Bootstrap => self.input(Input::Bootstrap(&addresses)),
             Purpose::Hints(peer) => self.input(Input::Hints { peer, addresses: &addresses }),
         }
     }
 
-    /// Has the addresses that an invite came with resolved; the search goes on with them.
-    pub(crate) fn follow_hints(&self, invite: &Invite) {
-        for hint in invite.at.iter().chain(invite.via.iter().map(|(_, address)| address)) {
-            self.world.resolver.resolve(Purpose::Hints(invite.id), hint.clone());
-        }
+    /// Where an invite says that the peer may be: addresses, and names that must be resolved first.
+    pub(crate) fn hints(&self, invite: &Invite) -> (Vec<SocketAddr>, Vec<HostPort>) {
+        let mut names: Vec<HostPort> = invite.at.iter().chain(invite.via.iter().map(|(_, at)| at)).cloned().collect();
+        let address = |hint: &HostPort| Some(SocketAddr::new(hint.host.parse().ok()?, hint.port));
+        let addresses = names.iter().filter_map(address).filter(|to| self.reaches(*to)).collect();
+        names.retain(|hint| address(hint).is_none());
+        (addresses, names)
+    }
+
+    /// Whether the socket can send to this kind of address at all.
+    fn reaches(&self, to: SocketAddr) -> bool {
+        to.is_ipv4() || self.world.udp.local().is_ipv6()
     }
 
     /// A client came, went, or wants something.

@@ -24,10 +24,12 @@ pub enum BadPacket {
 
 /// First byte of a padded packet: extension 1.
 const PADDED: u8 = 1 << 2 | EXTENSION;
+/// First byte of a packet padded by exactly that byte: extension 3.
+const PADDED_BY_1: u8 = 3 << 2 | EXTENSION;
+/// First byte of a packet padded by exactly that byte and one at the end: extension 4.
+const PADDED_BY_2: u8 = 4 << 2 | EXTENSION;
 /// The two low bits that mark an extension instead of an Opus packet.
 const EXTENSION: u8 = 0b11;
-/// Bytes in front of the Opus packet inside a padded one: kind, then its length.
-const PADDED_HEADER: usize = 3;
 
 /// How Opus coded the frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,7 @@ impl<'a> OpusPacket<'a> {
             [PADDED, high, low, rest @ ..] => {
                 rest.get(..usize::from(u16::from_be_bytes([*high, *low]))).ok_or(BadPacket::Empty)?
             }
+            [PADDED_BY_1, rest @ ..] | [PADDED_BY_2, rest @ .., _] => rest,
             plain => plain,
         };
         let &toc = bytes.first().ok_or(BadPacket::Empty)?;
@@ -111,22 +114,26 @@ impl<'a> OpusPacket<'a> {
     }
 }
 
-/// Makes what libopus wrote into `buffer` (`length` bytes) a media payload of exactly `size` bytes, where possible.
+/// Makes what libopus wrote into `buffer` (`length` bytes) a media payload of exactly `size` bytes, as long as it is
+/// not longer than that already.
 ///
 /// At a constant rate libopus fills up packets of the speech layer with padding of its own, which makes them
-/// multi-frame packets by form. That padding is replaced by ours; only where the three bytes for it do not fit (the
-/// packet is one or two bytes short of `size`) the payload stays that much shorter.
+/// multi-frame packets by form. That padding is replaced by ours.
 pub fn fill(buffer: &mut [u8], length: usize, size: usize) -> Result<usize, BadPacket> {
     let length = strip(buffer, length).ok_or(BadPacket::NotSingle)?;
-    if length + PADDED_HEADER > size || size > buffer.len() {
-        return Ok(length);
-    }
-    buffer.copy_within(..length, PADDED_HEADER);
     let [high, low] = (length as u16).to_be_bytes();
-    for (place, byte) in buffer.iter_mut().zip([PADDED, high, low]) {
-        *place = byte;
+    let header: &[u8] = match size.saturating_sub(length) {
+        0 => return Ok(length),
+        _ if size > buffer.len() => return Ok(length),
+        1 => &[PADDED_BY_1],
+        2 => &[PADDED_BY_2],
+        _ => &[PADDED, high, low],
+    };
+    buffer.copy_within(..length, header.len());
+    for (place, byte) in buffer.iter_mut().zip(header) {
+        *place = *byte;
     }
-    buffer.get_mut(PADDED_HEADER + length..size).unwrap_or_default().fill(0);
+    buffer.get_mut(header.len() + length..size).unwrap_or_default().fill(0);
     Ok(size)
 }
 
@@ -174,10 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn where_padding_does_not_fit_the_packet_stays_shorter() {
-        let mut buffer = [0x4b, 0x01, 0xaa, 0xbb];
-        assert_eq!(fill(&mut buffer, 4, 4), Ok(3));
-        assert_eq!(buffer[..3], [0x48, 0xaa, 0xbb]);
+    fn every_size_can_be_reached_from_every_shorter_one() {
+        for short in 0..6 {
+            let size = 8;
+            let mut buffer = [0x48, 1, 2, 3, 4, 5, 6, 7, 9, 9];
+            assert_eq!(fill(&mut buffer, size - short, size), Ok(size));
+            let packet = OpusPacket::parse(&buffer[..size]).unwrap();
+            assert_eq!(packet.bytes(), &[0x48, 1, 2, 3, 4, 5, 6, 7][..size - short], "{short} bytes short");
+        }
     }
 
     #[test]
@@ -190,7 +201,16 @@ mod tests {
 
     #[test]
     fn padding_that_lies_is_refused() {
-        for bytes in [&[PADDED, 0, 9, 0x78][..], &[PADDED, 0, 0], &[PADDED, 0], &[PADDED, 0, 1, 0x7b]] {
+        for bytes in [
+            &[PADDED, 0, 9, 0x78][..],
+            &[PADDED, 0, 0],
+            &[PADDED, 0],
+            &[PADDED, 0, 1, 0x7b],
+            &[PADDED_BY_1],
+            &[PADDED_BY_2],
+            &[PADDED_BY_2, 0],
+            &[PADDED_BY_1, 0x7b],
+        ] {
             assert!(OpusPacket::parse(bytes).is_err(), "{bytes:?}");
         }
         assert_eq!(strip(&mut [0x4b, 0x41, 255], 3), None);

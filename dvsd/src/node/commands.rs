@@ -1,23 +1,42 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What the user may ask of a node. Each command answers at once and leaves its consequences in the drain.
 
+use core::net::SocketAddr;
+
 use super::{CallError, CallNumber, Contact, DialError, Drain, EndCause, MAIN, Node, PeopleError};
+
 use crate::call::CallKey;
 use crate::id::{Fingerprint, NodeId};
 use crate::time::Now;
 
+/// Where a peer may be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hints<'a> {
+    /// Addresses known already.
+    pub addresses: &'a [SocketAddr],
+    /// How many [`Input::Hints`](super::Input::Hints) will follow; until then the peer is not given up.
+    pub to_follow: usize,
+}
+
 impl Node {
-    /// Calls `peer`. When `fingerprint` is given the peer's key must have it.
+    /// Calls `peer`. When `fingerprint` is given the peer's key must have it, for this call: only the address book
+    /// pins for good. `hints` says where the peer may be, and the search waits for the
+    /// [`Input::Hints`](super::Input::Hints) that follow.
     pub fn dial(
         &mut self,
         peer: NodeId,
         fingerprint: Option<Fingerprint>,
+        hints: Hints<'_>,
         now: Now,
     ) -> (Result<CallNumber, DialError>, Drain<'_>) {
-        if fingerprint.is_some() {
-            self.sessions.pin(peer, fingerprint);
-        }
         let number = self.calls.dial(CallKey { local: MAIN, peer }, now, &mut self.random);
+        if number.is_ok() {
+            if fingerprint.is_some() {
+                self.sessions.pin(peer, fingerprint);
+            }
+            self.hints.insert(peer, hints.addresses.to_vec());
+            self.unresolved.insert(peer, hints.to_follow);
+        }
         (number, self.drain(now))
     }
 

@@ -3,7 +3,7 @@
 
 use super::{Event, MAIN, Node, Output};
 use crate::call::{CallEvent, CallKey, CallNumber, EndCause, Verdict};
-use crate::id::Fingerprint;
+use crate::id::{Fingerprint, NodeId};
 use crate::path::Path;
 use crate::people::{self, PeopleEvent};
 use crate::routing::RoutingEvent;
@@ -39,6 +39,7 @@ impl Node {
                 self.found.insert(target, paths);
                 self.calls.peer_found(CallKey { local: MAIN, peer: target }, now);
             }
+            RoutingEvent::NotFound { target, .. } if self.unresolved.get(&target).is_some_and(|names| *names > 0) => {}
             RoutingEvent::NotFound { target, online } => {
                 let cause = if online { EndCause::NotFound } else { EndCause::Offline };
                 self.calls.peer_not_found(CallKey { local: MAIN, peer: target }, cause, now);
@@ -57,6 +58,7 @@ impl Node {
                 self.established(session, CallKey { local, peer }, fingerprint, now);
             }
             SessionEvent::ConnectFailed { local, peer, why } => self.connect_failed(CallKey { local, peer }, why, now),
+            SessionEvent::KeyChanged { peer, .. } => self.strange_key(peer),
             SessionEvent::Frame { session, frame } => self.frame_arrived(session, frame, now),
             SessionEvent::Media { session, seq, payload } => self.media_arrived(session, seq, payload),
             SessionEvent::Unstable { .. } => {}
@@ -94,6 +96,15 @@ impl Node {
         self.people.key_changed(key.peer);
         self.outputs.push_back(Output::Event(Event::KeyChanged(key.peer)));
         self.calls.abort(key, EndCause::KeyChanged, now);
+    }
+
+    /// Somebody called as `peer` with another key than the pinned one. The user is warned, once until it is settled;
+    /// what goes on with the owner of the pinned key goes on.
+    fn strange_key(&mut self, peer: NodeId) {
+        if self.people.contact(peer).is_some_and(|contact| !contact.changed) {
+            self.people.key_changed(peer);
+            self.outputs.push_back(Output::Event(Event::KeyChanged(peer)));
+        }
     }
 
     fn connect_failed(&mut self, key: CallKey, why: ConnectError, now: Now) {
@@ -163,7 +174,8 @@ impl Node {
         if self.sessions.session_of(key.local, key.peer).is_some() {
             self.calls.session_up(key, now);
         } else {
-            self.routing.find(key.peer, &[], now, &mut self.random);
+            let hints = self.hints.remove(&key.peer).unwrap_or_default();
+            self.routing.find(key.peer, &hints, now, &mut self.random);
         }
     }
 
@@ -171,7 +183,14 @@ impl Node {
     fn stop_searching(&mut self, key: CallKey) {
         self.routing.cancel(key.peer);
         self.sessions.cancel_connect(key.local, key.peer);
+        self.hints.remove(&key.peer);
+        self.unresolved.remove(&key.peer);
         self.found.remove(&key.peer);
+        // What an invite said of the key held for the call it was dialled with.
+        if !self.calls.calls().any(|call| call.key == key) {
+            let pinned = self.people.contact(key.peer).and_then(|contact| contact.fingerprint);
+            self.sessions.pin(key.peer, pinned);
+        }
     }
 
     fn pump_people(&mut self) -> bool {

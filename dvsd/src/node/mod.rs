@@ -14,7 +14,7 @@ use core::time::Duration;
 use crate::call::{CallKey, CallNumber, Calls, State};
 use crate::crypto::identity::Identity;
 use crate::id::{Invite, LocalId, NodeId};
-use crate::path::{Path, Transmit};
+use crate::path::{Path, Scope, Transmit};
 use crate::people::People;
 use crate::random::Random;
 use crate::routing::{Routing, RoutingConfig};
@@ -28,6 +28,7 @@ mod glue;
 #[cfg(test)]
 mod tests;
 
+pub use self::commands::Hints;
 pub use crate::call::{CallConfig, CallError, CallView, DialError, EndCause};
 pub use crate::people::{Contact, PeopleConfig, PeopleError};
 pub use crate::routing::Status as RoutingStatus;
@@ -63,7 +64,7 @@ pub enum Input<'a> {
     Timeout,
     /// Addresses through which the overlay may be joined, already resolved.
     Bootstrap(&'a [SocketAddr]),
-    /// Addresses at which a peer may be, already resolved.
+    /// A host name that [`Node::dial`] was told to wait for is resolved; without an address when that failed.
     Hints {
         /// The peer.
         peer: NodeId,
@@ -152,6 +153,10 @@ pub struct Node {
     calls: Calls,
     people: People,
     random: Random,
+    /// Addresses that came with a dial, until the search begins.
+    hints: BTreeMap<NodeId, Vec<SocketAddr>>,
+    /// How many host names are still being resolved for a search.
+    unresolved: BTreeMap<NodeId, usize>,
     /// Where peers were found, until the handshake took over.
     found: BTreeMap<NodeId, Vec<(Path, Option<Duration>)>>,
     /// Whom each session is with.
@@ -178,6 +183,8 @@ impl Node {
             sessions,
             people: People::new(config.people, vec![id], config.contacts),
             random,
+            hints: BTreeMap::new(),
+            unresolved: BTreeMap::new(),
             found: BTreeMap::new(),
             peers: BTreeMap::new(),
             talking: BTreeMap::new(),
@@ -211,6 +218,7 @@ impl Node {
 
     fn handle_datagram(&mut self, from: Path, bytes: &mut [u8], now: Now) {
         let dropped = match (Layer::of(bytes), from) {
+            (_, Path::Direct(address)) if Scope::of(address) == Scope::Unusable => Some("source"),
             (Ok(Layer::Routing), Path::Direct(address)) => {
                 self.routing.handle(address, bytes, now, &mut self.random).err().map(|drop| drop.name())
             }
@@ -233,8 +241,8 @@ impl Node {
     }
 
     fn handle_hints(&mut self, peer: NodeId, addresses: &[SocketAddr], now: Now) {
-        let wanted = self.calls.calls().any(|call| call.key.peer == peer && call.state == State::Lookup);
-        if wanted {
+        if let Some(names) = self.unresolved.get_mut(&peer) {
+            *names = names.saturating_sub(1);
             self.routing.find(peer, addresses, now, &mut self.random);
         }
     }

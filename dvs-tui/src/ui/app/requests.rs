@@ -107,6 +107,7 @@ impl App {
             Reply::Contact(contact) => self.contact_changed(contact),
             Reply::Snapshot(snapshot) => self.take_snapshot(*snapshot),
             Reply::History(history) => self.daemon.history = history,
+            Reply::Contacts(contacts) => contacts.into_iter().for_each(|contact| self.contact_changed(contact)),
             Reply::Done | Reply::Target(_) | Reply::Switched { .. } | Reply::Stats(_) => {}
         }
     }

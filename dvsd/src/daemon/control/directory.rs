@@ -81,7 +81,10 @@ fn open_clients(root: &OwnedFd, path: &Path, shared: bool) -> anyhow::Result<(Ow
     let clients = openat(root, CLIENTS, flags, Mode::empty());
     let clients = clients.with_context(|| format!("cannot open {}", path.display()))?;
     check_own(path, &fstat(&clients)?)?;
-    fchmod(&clients, mode).with_context(|| format!("cannot set the mode of {}", path.display()))?;
+    if fstat(&clients)?.st_mode & 0o7777 != mode.bits() {
+        // Not tried without need: where set-group-id is forbidden, the directory can come from tmpfiles.d as it must be.
+        fchmod(&clients, mode).with_context(|| format!("cannot set the mode of {}", path.display()))?;
+    }
     let stat = fstat(&clients)?;
     // The kernel takes the set-gid bit away, without a word, from who is not in the group.
     let group = Gid::from_raw(stat.st_gid);

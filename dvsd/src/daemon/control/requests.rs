@@ -4,16 +4,23 @@
 use dvs_proto::message::{self, CallStats, Failure, FailureKind, Reply, Request, Snapshot};
 use dvsd::call::{CallError, CallNumber, DialError};
 use dvsd::id::NodeId;
-use dvsd::node::{CallView, Contact, Drain, Event, Node, PeopleError};
+use dvsd::node::{CallView, Contact, Drain, Event, Hints, Node, PeopleError};
 use dvsd::people::{Resolved, Target};
 use dvsd::time::Now;
 
 use super::convert;
 use crate::clock;
+use crate::resolver::Purpose;
 use crate::service::Service;
 
-/// Past calls in a snapshot.
-const SNAPSHOT_HISTORY: usize = 50;
+/// Past calls in a snapshot. With the contacts and the longest names the whole stays below 64 KiB.
+const SNAPSHOT_HISTORY: usize = 40;
+/// Contacts in a snapshot.
+const SNAPSHOT_CONTACTS: usize = 48;
+/// Contacts in an answer of their own: at most 400 bytes each.
+const MORE_CONTACTS: usize = 128;
+/// Past calls in an answer of their own: at most 330 bytes each.
+const MAX_HISTORY: usize = 150;
 /// Longest name of a client.
 const MAX_CLIENT_NAME: usize = 64;
 
@@ -44,10 +51,11 @@ impl Service {
             }
             Request::ContactRemove { contact } => self.contact(|node, now| node.remove_contact(&contact, now)),
             Request::ContactBlock { contact, on } => self.contact(|node, now| node.block(&contact, on, now)),
-            Request::History { limit } => Ok(Reply::History(self.history(limit as usize))),
+            Request::History { limit } => Ok(Reply::History(self.history((limit as usize).min(MAX_HISTORY)))),
             // The server keeps that list itself.
             Request::Levels { .. } => Ok(Reply::Done),
             Request::Stats { call } => self.call_stats(call),
+            Request::Contacts { skip } => Ok(Reply::Contacts(self.contacts(skip as usize, MORE_CONTACTS))),
         }
     }
 
@@ -67,16 +75,22 @@ impl Service {
             identity: convert::identity(&self.node, now),
             network: convert::network(&self.node, self.world.udp.local(), now),
             audio: convert::audio(&self.world.talks),
-            contacts: self.node.people().contacts().map(convert::contact).collect(),
+            contacts: self.contacts(0, SNAPSHOT_CONTACTS),
             calls: self.node.calls().map(|view| self.call_info(&view)).collect(),
             history: self.history(SNAPSHOT_HISTORY),
             clients: self.desk.clients(),
             you: client,
+            contacts_total: self.node.people().contacts().count() as u32,
         }
     }
 
     fn history(&self, limit: usize) -> Vec<message::PastCall> {
         self.desk.history(limit).map(|past| convert::past_call(past, &self.node)).collect()
+    }
+
+    /// Contacts by name.
+    fn contacts(&self, skip: usize, limit: usize) -> Vec<message::Contact> {
+        self.node.people().contacts().skip(skip).take(limit).map(convert::contact).collect()
     }
 
     fn resolve(&self, text: &str) -> Result<Resolved, Failure> {
@@ -89,10 +103,11 @@ impl Service {
             let message = "that is your own ID; give it to somebody who wants to call you";
             return Err(Failure::new(FailureKind::BadInput, message));
         }
-        let now = clock::now();
-        let dialled = self.command(|node| node.dial(invite.id, invite.fingerprint, now));
+        let (addresses, names) = self.hints(&invite);
+        let hints = Hints { addresses: &addresses, to_follow: names.len() };
+        let dialled = self.command(|node| node.dial(invite.id, invite.fingerprint, hints, clock::now()));
         let number = dialled.map_err(|error| dial_failure(&error))?;
-        self.follow_hints(&invite);
+        names.into_iter().for_each(|name| self.world.resolver.resolve(Purpose::Hints(invite.id), name));
         self.announce(client, "dialled", number);
         self.reply_call(number)
     }

@@ -189,6 +189,7 @@ fn snapshot(you: u32) -> Reply {
         history: Vec::new(),
         clients: Vec::new(),
         you,
+        contacts_total: 0,
     }))
 }
 
