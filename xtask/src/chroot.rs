@@ -4,12 +4,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 use crate::packages::{CHROOT, is_root, require};
 use crate::run::{Outcome, at_root, output, say, step, target_directory};
 
-/// What the README promises, one command after the other.
-const COMMANDS: [&str; 2] = ["cargo xtask demo --json", "cargo xtask test"];
+/// What the README promises, in this order.
+const COMMANDS: [(&str, &str); 2] = [("demo", "cargo xtask demo --json"), ("test", "cargo xtask test")];
 /// How this machine reaches the network; it may sit behind a proxy with a certificate of its own.
 const NETWORK: [&str; 4] =
     ["etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt", "root/.cargo/config.toml"];
@@ -17,23 +18,25 @@ const NETWORK: [&str; 4] =
 const MIRROR: &str = "http://deb.debian.org/debian";
 
 pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
-    let keep = match arguments {
-        [] => false,
-        [option] if option == "--keep" => true,
-        _ => return Err("usage: cargo xtask chroot [--keep]".to_owned()),
-    };
+    let keep = arguments.iter().any(|argument| argument == "--keep");
+    let names: Vec<&str> = arguments.iter().map(String::as_str).filter(|name| *name != "--keep").collect();
+    if names.iter().any(|name| COMMANDS.iter().all(|(known, _)| known != name)) {
+        return Err("usage: cargo xtask chroot [--keep] [demo] [test]".to_owned());
+    }
+    let chosen = COMMANDS.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+    let commands: Vec<&str> = chosen.map(|(_, command)| *command).collect();
     if !is_root() {
         return Err("a chroot needs root".to_owned());
     }
     require(&[CHROOT])?;
     let tree = target_directory().join("chroot");
     remove(&tree)?;
-    let outcome = set_up(&tree).and_then(|()| COMMANDS.iter().try_for_each(|command| inside(&tree, command)));
+    let outcome = set_up(&tree).and_then(|()| commands.iter().try_for_each(|command| inside(&tree, command)));
     if !keep {
         remove(&tree)?;
     }
     outcome?;
-    println!("a fresh Debian 12 passes: {}", COMMANDS.join(", "));
+    println!("a fresh Debian 12 passes: {}", commands.join(", "));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,12 +80,15 @@ fn copy_if_there(from: &Path, to: &Path) -> Outcome {
 /// Runs `command` in the source tree inside. Its mounts are in a namespace of their own and vanish with it.
 fn inside(tree: &Path, command: &str) -> Outcome {
     say(&format!("in the chroot: {command}"));
+    let began = Instant::now();
     let script = "set -e; cd \"$1\"; mount -t proc proc proc; mount -t sysfs sys sys; mount --rbind /dev dev; \
                   mount -t tmpfs run run; mount -t tmpfs tmp tmp; \
                   exec env -i HOME=/root TERM=dumb PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin \
                   chroot . sh -c \"cd /source && $2\"";
     let unshared = ["--mount", "--propagation", "private", "sh", "-c", script, "chroot"];
-    step(Command::new("unshare").args(unshared).arg(tree).arg(command))
+    step(Command::new("unshare").args(unshared).arg(tree).arg(command))?;
+    say(&format!("in the chroot: {command}: passed in {} s", began.elapsed().as_secs()));
+    Ok(())
 }
 
 fn remove(tree: &Path) -> Outcome {

@@ -33,7 +33,7 @@ cargo xtask COMMAND
                                        --from  takes dvsd and dvs-tui from DIR, built before
   uninstall [--root DIR]             Removes it; settings, identity and contacts stay.
   ci                                 Everything that must pass before a change is accepted (.ci/run).
-  chroot [--keep]                    `demo` and `test` in a fresh Debian 12 with only Rust and gcc. Needs root.
+  chroot [--keep] [demo] [test]      Both or one of these in a fresh Debian 12 with only Rust and gcc. Needs root.
   help                               This text.
 
 Missing system libraries are installed with apt-get, as root or through sudo.";

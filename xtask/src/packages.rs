@@ -38,10 +38,14 @@ pub(crate) const BUILD: &[Package] = &[
 /// Recordings of real speech.
 pub(crate) const SPEECH: &[Package] = &[package("alsa-utils", Probe::File("/usr/share/sounds/alsa/Front_Center.wav"))];
 
-/// What the system tests use: network namespaces, captures, and a machine with a systemd of its own.
+/// What the system tests use: network namespaces, captures, another user, a sound card made on the spot, and a machine
+/// with a systemd of its own.
 pub(crate) const SYSTEM_TESTS: &[Package] = &[
     package("iproute2", Probe::Program("ip")),
     package("tcpdump", Probe::Program("tcpdump")),
+    package("util-linux", Probe::Program("setpriv")),
+    package("gcc", Probe::Program("gcc")),
+    package("libc6-dev", Probe::File("/usr/include/stdio.h")),
     package("debootstrap", Probe::Program("debootstrap")),
     package("systemd-container", Probe::Program("systemd-nspawn")),
 ];

@@ -380,7 +380,7 @@ fn step(call: &mut Call, frame: &Frame, desk: &mut Desk<'_>) {
         Frame::CallWaiting { call_id, .. } => call.send(queue::not_queued(call_id), desk),
         Frame::CallTerminate { reason, .. } => call.terminated(reason, desk),
         Frame::CallTerminateReply { .. } => call.end_confirmed(desk),
-        Frame::CallHold { on, .. } => call.peer_held(on),
+        Frame::CallHold { on, .. } => call.peer_held(on, desk),
         _ => {}
     }
 }

@@ -11,7 +11,7 @@ use super::{
     ALERT_MARGIN, CONNECT_LIMIT, CallConfig, CallEvent, CallKey, CallNumber, ENDING_LIMIT, LOOKUP_LIMIT,
     RECONNECT_LIMIT, REPLY_LIMIT,
 };
-use crate::time::{Deadline, Now};
+use crate::time::{Deadline, Instant, Now};
 use crate::wire::control::{Frame, Reason};
 
 /// Where a call stands.
@@ -66,6 +66,8 @@ pub(super) struct Call {
     pub(super) consent: Option<Consent>,
     pub(super) held_here: bool,
     pub(super) held_there: bool,
+    /// How often the peer has resumed the call lately, and since when that is counted.
+    pub(super) resumed: Option<(Instant, u8)>,
     /// Nothing was heard from the peer for 10 s.
     pub(super) lost: bool,
     /// What the peer's invitation was answered with at last.
@@ -107,6 +109,7 @@ impl Call {
             consent: None,
             held_here: false,
             held_there: false,
+            resumed: None,
             lost: false,
             reply: None,
             may_return: false,

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What both sides of a call do alike: talk, hold, hang up, lose and find each other again.
 
+use core::time::Duration;
+
 use super::callee::Callee;
 use super::caller::Caller;
 use super::state::{Call, Desk, Phase};
 use super::view::EndCause;
 use crate::wire::control::{Frame, Reason};
+
+/// How often a peer may resume a call it holds within [`RESUME_WINDOW`]; beyond, the call stays held.
+const MAX_RESUMES: u8 = 10;
+const RESUME_WINDOW: Duration = Duration::from_secs(10);
 
 impl Call {
     /// Answered.
@@ -58,10 +64,18 @@ impl Call {
     }
 
     /// CALL_HOLD. Before the answer there is nothing to hold.
-    pub(super) fn peer_held(&mut self, on: bool) {
-        if self.phase == Phase::Talking {
+    pub(super) fn peer_held(&mut self, on: bool, desk: &Desk<'_>) {
+        if self.phase == Phase::Talking && self.held_there != on && (on || self.may_resume(desk)) {
             self.held_there = on;
         }
+    }
+
+    /// Counts a resumption by the peer; false if there were too many, as each one opens the sound devices anew.
+    fn may_resume(&mut self, desk: &Desk<'_>) -> bool {
+        let (since, count) =
+            self.resumed.filter(|(since, _)| desk.now.mono.since(*since) < RESUME_WINDOW).unwrap_or((desk.now.mono, 0));
+        self.resumed = Some((since, count.saturating_add(1)));
+        count < MAX_RESUMES
     }
 
     /// The user holds or resumes.

@@ -12,6 +12,7 @@ impl Entropy for OpensslEntropy {
         if let Err(error) = openssl::rand::rand_priv_bytes(dest) {
             // Going on with predictable keys would be worse than any outage.
             tracing::error!(%error, "no randomness from OpenSSL");
+            crate::log::flush();
             std::process::abort();
         }
     }

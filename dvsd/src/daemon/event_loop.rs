@@ -43,7 +43,7 @@ pub(crate) async fn run(mut service: Service, mut feeds: Feeds) -> anyhow::Resul
     systemd::ready(&service.summary());
     loop {
         match wait(&mut service, &mut feeds, &mut [&mut terminate, &mut interrupt], &alive).await? {
-            Wake::Datagram => service.receive(),
+            Wake::Datagram => receive(&mut service).await,
             Wake::Captured => service.captured(),
             Wake::Client(message) => service.client(message),
             Wake::Resolved(resolved) => service.resolved(&resolved),
@@ -66,7 +66,7 @@ async fn shut_down(service: &mut Service, feeds: &mut Feeds, signals: &mut [&mut
     while !service.is_quiet() {
         let waited = tokio::time::timeout_at(end, wait(service, feeds, signals, alive)).await;
         match waited {
-            Ok(Ok(Wake::Datagram)) => service.receive(),
+            Ok(Ok(Wake::Datagram)) => receive(service).await,
             Ok(Ok(Wake::Deadline)) => service.timeout(),
             Ok(Ok(Wake::Signal)) | Ok(Err(_)) | Err(_) => break,
             Ok(Ok(_)) => {}
@@ -74,6 +74,15 @@ async fn shut_down(service: &mut Service, feeds: &mut Feeds, signals: &mut [&mut
     }
 }
 
+/// Takes datagrams, and has the runtime look at everything else before the next ones.
+async fn receive(service: &mut Service) {
+    if service.receive() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits for the next thing to do. Datagrams come last: they are the one source that anybody can make endless, while
+/// clocks, devices and clients are bounded by themselves.
 async fn wait(
     service: &mut Service,
     feeds: &mut Feeds,
@@ -85,7 +94,6 @@ async fn wait(
     let (udp, captured) = service.sources();
     tokio::select! {
         biased;
-        ready = udp.readable() => ready.map(|()| Wake::Datagram).map_err(Into::into),
         ready = captured.ready() => ready.map(|()| Wake::Captured).map_err(Into::into),
         () = tokio::time::sleep_until(deadline) => Ok(Wake::Deadline),
         Some(message) = feeds.clients.recv() => Ok(Wake::Client(message)),
@@ -94,6 +102,7 @@ async fn wait(
         () = tokio::time::sleep_until(alive.due) => Ok(Wake::Watchdog),
         _ = terminate.recv() => Ok(Wake::Signal),
         _ = interrupt.recv() => Ok(Wake::Signal),
+        ready = udp.readable() => ready.map(|()| Wake::Datagram).map_err(Into::into),
     }
 }
 
@@ -117,5 +126,39 @@ impl Heart {
     fn beat(&mut self) {
         systemd::alive();
         self.due = Instant::now() + self.period;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::Arguments;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_flood_of_datagrams_keeps_no_client_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let (state, run) = (directory.path().join("state"), directory.path().join("run"));
+        let arguments = ["dvsd", "--state-dir", state.to_str().unwrap(), "--runtime-dir", run.to_str().unwrap()];
+        let mut config = Config::default();
+        config.network.listen = Some("127.0.0.1:0".parse().unwrap());
+        config.audio.backend = "none".into();
+        let (mut service, feeds) = Service::start(&Arguments::parse_from(arguments), &config).unwrap();
+        let (inbox, clients) = mpsc::channel(1);
+        let mut feeds = Feeds { clients, ..feeds };
+        let mut signals = [SignalKind::user_defined1(), SignalKind::user_defined2()].map(|kind| signal(kind).unwrap());
+        let [terminate, interrupt] = &mut signals;
+        let to = service.sources().0.local();
+        let flood = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        inbox.send(FromClient::Gone { client: 1 }).await.unwrap();
+        for _ in 0..100 {
+            flood.send_to(&[0; 40], to).unwrap();
+        }
+        tokio::task::yield_now().await;
+        let alive = Heart::new();
+        let wake = wait(&mut service, &mut feeds, &mut [terminate, interrupt], &alive).await.unwrap();
+        assert!(matches!(wake, Wake::Client(_)));
     }
 }

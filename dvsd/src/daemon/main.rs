@@ -54,7 +54,9 @@ pub(crate) struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let outcome = run(&Arguments::parse());
+    log::flush();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => failed.report(),
     }

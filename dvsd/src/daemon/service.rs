@@ -115,15 +115,16 @@ impl Service {
         self.next_tick.map(|at| at.since(clock::now().mono))
     }
 
-    /// Reads what the socket has and hands it to the node.
-    pub(crate) fn receive(&mut self) {
+    /// Reads what the socket has and hands it to the node. True if there may be more.
+    pub(crate) fn receive(&mut self) -> bool {
         let mut buffer = [0; RECEIVE_BUFFER];
         for _ in 0..MAX_BATCH {
-            let Some((length, from)) = self.world.udp.receive(&mut buffer) else { return };
+            let Some((length, from)) = self.world.udp.receive(&mut buffer) else { return false };
             if let Some(bytes) = buffer.get_mut(..length) {
                 self.input(Input::Datagram { from: Path::direct(from), bytes });
             }
         }
+        true
     }
 
     /// Sends what the microphones have encoded.

@@ -19,8 +19,9 @@ pub struct Hints<'a> {
 }
 
 impl Node {
-    /// Calls `peer`. When `fingerprint` is given the peer's key must have it. `hints` says where the peer may be, and
-    /// the search waits for the [`Input::Hints`](super::Input::Hints) that follow.
+    /// Calls `peer`. When `fingerprint` is given the peer's key must have it, for this call: only the address book
+    /// pins for good. `hints` says where the peer may be, and the search waits for the
+    /// [`Input::Hints`](super::Input::Hints) that follow.
     pub fn dial(
         &mut self,
         peer: NodeId,
@@ -28,11 +29,11 @@ impl Node {
         hints: Hints<'_>,
         now: Now,
     ) -> (Result<CallNumber, DialError>, Drain<'_>) {
-        if fingerprint.is_some() {
-            self.sessions.pin(peer, fingerprint);
-        }
         let number = self.calls.dial(CallKey { local: MAIN, peer }, now, &mut self.random);
         if number.is_ok() {
+            if fingerprint.is_some() {
+                self.sessions.pin(peer, fingerprint);
+            }
             self.hints.insert(peer, hints.addresses.to_vec());
             self.unresolved.insert(peer, hints.to_follow);
         }

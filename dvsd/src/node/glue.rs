@@ -3,7 +3,7 @@
 
 use super::{Event, MAIN, Node, Output};
 use crate::call::{CallEvent, CallKey, CallNumber, EndCause, Verdict};
-use crate::id::Fingerprint;
+use crate::id::{Fingerprint, NodeId};
 use crate::path::Path;
 use crate::people::{self, PeopleEvent};
 use crate::routing::RoutingEvent;
@@ -58,6 +58,7 @@ impl Node {
                 self.established(session, CallKey { local, peer }, fingerprint, now);
             }
             SessionEvent::ConnectFailed { local, peer, why } => self.connect_failed(CallKey { local, peer }, why, now),
+            SessionEvent::KeyChanged { peer, .. } => self.strange_key(peer),
             SessionEvent::Frame { session, frame } => self.frame_arrived(session, frame, now),
             SessionEvent::Media { session, seq, payload } => self.media_arrived(session, seq, payload),
             SessionEvent::Unstable { .. } => {}
@@ -95,6 +96,15 @@ impl Node {
         self.people.key_changed(key.peer);
         self.outputs.push_back(Output::Event(Event::KeyChanged(key.peer)));
         self.calls.abort(key, EndCause::KeyChanged, now);
+    }
+
+    /// Somebody called as `peer` with another key than the pinned one. The user is warned, once until it is settled;
+    /// what goes on with the owner of the pinned key goes on.
+    fn strange_key(&mut self, peer: NodeId) {
+        if self.people.contact(peer).is_some_and(|contact| !contact.changed) {
+            self.people.key_changed(peer);
+            self.outputs.push_back(Output::Event(Event::KeyChanged(peer)));
+        }
     }
 
     fn connect_failed(&mut self, key: CallKey, why: ConnectError, now: Now) {
@@ -176,6 +186,11 @@ impl Node {
         self.hints.remove(&key.peer);
         self.unresolved.remove(&key.peer);
         self.found.remove(&key.peer);
+        // What an invite said of the key held for the call it was dialled with.
+        if !self.calls.calls().any(|call| call.key == key) {
+            let pinned = self.people.contact(key.peer).and_then(|contact| contact.fingerprint);
+            self.sessions.pin(key.peer, pinned);
+        }
     }
 
     fn pump_people(&mut self) -> bool {

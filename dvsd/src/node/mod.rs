@@ -14,7 +14,7 @@ use core::time::Duration;
 use crate::call::{CallKey, CallNumber, Calls, State};
 use crate::crypto::identity::Identity;
 use crate::id::{Invite, LocalId, NodeId};
-use crate::path::{Path, Transmit};
+use crate::path::{Path, Scope, Transmit};
 use crate::people::People;
 use crate::random::Random;
 use crate::routing::{Routing, RoutingConfig};
@@ -218,6 +218,7 @@ impl Node {
 
     fn handle_datagram(&mut self, from: Path, bytes: &mut [u8], now: Now) {
         let dropped = match (Layer::of(bytes), from) {
+            (_, Path::Direct(address)) if Scope::of(address) == Scope::Unusable => Some("source"),
             (Ok(Layer::Routing), Path::Direct(address)) => {
                 self.routing.handle(address, bytes, now, &mut self.random).err().map(|drop| drop.name())
             }

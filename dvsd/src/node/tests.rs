@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Config, Drain, Event, Hints, Input, Node, Output};
 use crate::call::{CallConfig, CallNumber, CallView, EndCause, State};
 use crate::crypto::identity::{Identity, KeyKind};
-use crate::id::NodeId;
+use crate::id::{Fingerprint, Invite, NodeId};
 use crate::path::{Path, Transmit};
 use crate::people::{PeopleConfig, UnknownCallers};
 use crate::random::Random;
@@ -25,6 +25,8 @@ struct Host {
     calls: BTreeMap<CallNumber, CallView>,
     played: Vec<(CallNumber, u32, Vec<u8>)>,
     sound: Vec<CallNumber>,
+    /// How often its user was warned of a changed key.
+    warnings: usize,
     deadline: Option<Instant>,
 }
 
@@ -81,6 +83,7 @@ impl Net {
             calls: BTreeMap::new(),
             played: Vec::new(),
             sound: Vec::new(),
+            warnings: 0,
             deadline: Some(self.now.mono),
         };
         self.hosts.push(host);
@@ -112,6 +115,7 @@ impl Net {
             }
             Output::Transmit(_) => panic!("no tunnels here"),
             Output::Event(Event::Call(view)) => drop(host.calls.insert(view.number, view)),
+            Output::Event(Event::KeyChanged(_)) => host.warnings += 1,
             Output::Event(_) | Output::PeerReport { .. } => {}
             Output::Play { call, seq, payload } => host.played.push((call, seq, payload)),
             Output::StartAudio { call } => host.sound.push(call),
@@ -332,4 +336,57 @@ fn the_same_seed_gives_the_same_bytes() {
         sent
     };
     assert_eq!(trace(), trace());
+}
+
+#[test]
+fn an_invite_with_a_wrong_key_keeps_its_owner_out_no_longer_than_the_dial_lasts() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let (peer, now) = (net.hosts[2].id(), net.now);
+    net.command(1, |node| node.dial(peer, Some(Fingerprint([7; 32])), Hints::default(), now)).unwrap();
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[1].call().cause, Some(EndCause::KeyChanged));
+    net.dial(2, 1);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[1].call().state, State::Alerting, "the real owner of that ID");
+}
+
+#[test]
+fn a_dial_that_is_refused_pins_no_key() {
+    let mut net = Net::new(4, UnknownCallers::Ring);
+    net.dial(1, 3);
+    let (peer, now) = (net.hosts[2].id(), net.now);
+    assert!(net.command(1, |node| node.dial(peer, Some(Fingerprint([7; 32])), Hints::default(), now)).is_err());
+    let now = net.now;
+    net.command(1, |node| node.hang_up(None, now)).unwrap();
+    net.run(Duration::from_secs(5));
+    net.dial(2, 1);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.hosts[1].call().state, State::Alerting);
+}
+
+#[test]
+fn f05_a_handshake_from_an_impossible_address_is_not_answered() {
+    let mut net = Net::new(1, UnknownCallers::Ring);
+    let mut random = Random::seeded(7);
+    let (id, mode) = (net.hosts[0].id(), crate::handshake::Mode::Full);
+    for from in ["198.18.9.1:0", "255.255.255.255:5004", "224.0.0.1:5004", "0.0.0.0:5004", "[ff02::1]:5004"] {
+        let mut bytes = crate::handshake::ExpectResponse::start(id, mode, &mut random).unwrap().datagram().to_vec();
+        net.input(0, Input::Datagram { from: Path::direct(from.parse().unwrap()), bytes: &mut bytes });
+        assert_eq!(net.flying.len(), 0, "{from}");
+    }
+}
+
+#[test]
+fn a_contact_that_calls_with_another_key_than_the_pinned_one_is_shown_once_and_not_heard() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let (peer, now) = (net.hosts[2].id(), net.now);
+    let invite = Invite { fingerprint: Some(Fingerprint([7; 32])), ..Invite::bare(peer) }.to_string();
+    net.command(1, |node| node.add_contact("Bob", &invite, now)).unwrap();
+    for _ in 0..3 {
+        net.dial(2, 1);
+        net.run(Duration::from_secs(12));
+    }
+    assert!(net.hosts[1].calls.is_empty());
+    assert!(net.hosts[1].node.people().contact(peer).unwrap().changed);
+    assert_eq!(net.hosts[1].warnings, 1);
 }

@@ -5,9 +5,9 @@
 use core::time::Duration;
 
 use crate::crypto::kdf::{Digest, sha256};
-use crate::handshake::{Established, ExpectAuth, Refused};
+use crate::handshake::{Established, ExpectAuth, Refused, Side};
 use crate::id::LocalId;
-use crate::path::{Path, Transmit};
+use crate::path::{Path, Prefix, Transmit};
 use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::Malformed;
@@ -19,7 +19,7 @@ use super::established::{Birth, Session};
 use super::gate::{Admission, HalfOpenCount};
 use super::sessions::Sessions;
 use super::slots::Tenant;
-use super::{Drop, SessionId};
+use super::{Drop, SessionEvent, SessionId};
 
 /// How long a half-open handshake is kept, and a completed one remembered for its duplicates.
 const LIFETIME: Duration = Duration::from_secs(10);
@@ -141,7 +141,7 @@ impl Sessions {
         now: Instant,
         random: &mut Random,
     ) -> Result<(), Drop> {
-        let slot = self.promise_slot(now)?;
+        let slot = self.promise_slot(&path.prefix(), now)?;
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::Mac1)?;
         let answered = ExpectAuth::respond(init, &identity, Slot::Short(slot), random);
         let (expect, resp) = answered.map_err(Drop::Handshake)?;
@@ -158,16 +158,32 @@ impl Sessions {
     }
 
     /// A slot for a stranger; if none is free, the oldest stranger's.
-    fn promise_slot(&mut self, now: Instant) -> Result<u8, Drop> {
-        if let Some(slot) = self.slots.free(now) {
-            return Ok(slot);
+    fn promise_slot(&mut self, prefix: &Prefix, now: Instant) -> Result<u8, Drop> {
+        let of_prefix = |session: &&Session| session.side == Side::Responder && session.path.prefix() == *prefix;
+        if !self.slots.is_fair(prefix, self.sessions.values().filter(of_prefix).count(), now) {
+            return Err(Drop::NoSlot);
         }
-        if let Some(sid) = self.half_open.iter().min_by_key(|(_, open)| open.begun).map(|(sid, _)| *sid) {
+        if self.slots.free_for_caller(now).is_none() && !self.drop_oldest_half_open() {
+            self.make_room(now);
+        }
+        self.slots.free_for_caller(now).ok_or(Drop::NoSlot)
+    }
+
+    /// A slot for a peer that we dialled: nobody who only knocks may keep it from us.
+    pub(super) fn dialled_slot(&mut self, now: Instant) -> Result<u8, Drop> {
+        if self.slots.free(now).is_none() && !self.drop_oldest_half_open() {
+            self.make_room(now);
+        }
+        self.slots.free(now).ok_or(Drop::NoSlot)
+    }
+
+    /// True if there was one.
+    fn drop_oldest_half_open(&mut self) -> bool {
+        let oldest = self.half_open.iter().min_by_key(|(_, open)| open.begun).map(|(sid, _)| *sid);
+        oldest.is_some_and(|sid| {
             self.drop_half_open(&sid);
-            return self.slots.free(now).ok_or(Drop::NoSlot);
-        }
-        self.make_room(now);
-        Err(Drop::NoSlot)
+            true
+        })
     }
 
     /// Closes the session that was idle longest, for the sake of whoever comes a minute later.
@@ -224,7 +240,13 @@ impl Sessions {
         let open = self.half_open.remove(sid).ok_or(Drop::UnknownHandshake)?;
         self.slots.give(open.slot, Tenant::Free);
         self.gate.completed(&open.path.prefix());
-        self.check_peer(open.local, &established.peer, now)?;
+        if let Err(refused) = self.check_peer(open.local, &established.peer, now) {
+            if refused == Drop::KeyChanged {
+                let (peer, shown) = (established.peer.id(), established.peer.fingerprint());
+                self.events.push_back(SessionEvent::KeyChanged { local: open.local, peer, shown });
+            }
+            return Err(refused);
+        }
         let id = self.next_id();
         self.slots.give(open.slot, Tenant::Session(id));
         let done =

@@ -85,8 +85,9 @@ pub(super) struct Session {
     pub(super) control: Control,
     tunnel: Tunnel,
     transcript: Digest,
-    /// Control frames to be sent to another address than [`path`](Self::path).
-    aside: VecDeque<(Path, Frame)>,
+    /// The answer to a challenge, to be sent where that came from, which may not be [`path`](Self::path). There is
+    /// one per packet: more would make a forged source address hear more bytes than were spent on it.
+    aside: Option<(Path, Frame)>,
     strikes: u8,
     media_sent: u32,
     media_received: u32,
@@ -149,7 +150,7 @@ impl Session {
             control,
             tunnel: Tunnel::new(&established.secret, established.side, established.peer_slot, now),
             transcript: established.transcript,
-            aside: VecDeque::new(),
+            aside: None,
             peer: established.peer,
             strikes: 0,
             media_sent: 0,
@@ -223,7 +224,7 @@ impl Session {
                 }
             }
             // Answered where it came from, as a challenge asks about exactly that address.
-            Frame::PathChallenge { data } => self.aside.push_back((path, Frame::PathResponse { data })),
+            Frame::PathChallenge { data } => self.aside = Some((path, Frame::PathResponse { data })),
             // Keys of later epochs and validated addresses are not negotiated yet.
             Frame::PathResponse { .. } | Frame::Pad { .. } => {}
             Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => {}
@@ -340,7 +341,7 @@ impl Session {
 
     /// Seals and sends whatever the control stream has to say now.
     pub(super) fn flush(&mut self, now: Instant, jitter: &mut Random, out: &mut VecDeque<Transmit>) {
-        while let Some((path, frame)) = self.aside.pop_front() {
+        if let Some((path, frame)) = self.aside.take() {
             // Nothing else goes to an address that is not proven.
             self.seal_to(path, out, |control, datagram| control.write_only(&frame, datagram));
         }

@@ -32,6 +32,8 @@ const HALF_OPEN_PER_PREFIX: usize = 4;
 const DISTRUST: Duration = Duration::from_secs(120);
 /// Prefixes and addresses remembered; beyond, those whose budget is full are forgotten.
 const REMEMBERED: usize = 4_096;
+/// How often they are looked through for that at most: the look costs more than all else an HS_INIT does.
+const SWEEP: Duration = Duration::from_millis(100);
 
 /// What to do with an HS_INIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +63,8 @@ pub(super) struct HalfOpenCount {
 /// Cookies and budgets.
 pub(super) struct Gate {
     cookies: Cookies,
-    by_prefix: BTreeMap<Prefix, Bucket>,
-    by_path: BTreeMap<Path, Bucket>,
+    by_prefix: Buckets<Prefix>,
+    by_path: Buckets<Path>,
     distrusted: BTreeMap<Prefix, Instant>,
     key_operations: Bucket,
     cookie_answers: Bucket,
@@ -73,8 +75,8 @@ impl Gate {
     pub(super) fn new(random: &mut Random) -> Self {
         Self {
             cookies: Cookies::new(random),
-            by_prefix: BTreeMap::new(),
-            by_path: BTreeMap::new(),
+            by_prefix: Buckets::new(),
+            by_path: Buckets::new(),
             distrusted: BTreeMap::new(),
             key_operations: Bucket::full(KEY_OPERATIONS, KEY_OPERATIONS, Instant::ZERO),
             cookie_answers: Bucket::full(COOKIES, COOKIES, Instant::ZERO),
@@ -98,7 +100,7 @@ impl Gate {
         if validated {
             return self.admit_validated(path, count, now);
         }
-        let within = take(&mut self.by_prefix, path.prefix(), now);
+        let within = self.by_prefix.take(path.prefix(), now);
         let trusted = !growth
             && count.all < HALF_OPEN_COOKIE
             && count.unvalidated == 0
@@ -115,7 +117,7 @@ impl Gate {
 
     fn admit_validated(&mut self, path: &Path, count: HalfOpenCount, now: Instant) -> Admission {
         let room = count.all < HALF_OPEN_MAX && count.validated < HALF_OPEN_PER_PREFIX;
-        if room && take(&mut self.by_path, *path, now) && self.key_operations.take(now) {
+        if room && self.by_path.take(*path, now) && self.key_operations.take(now) {
             Admission::Answer { validated: true }
         } else {
             Admission::Silence
@@ -145,14 +147,50 @@ impl Gate {
     }
 }
 
-/// Takes a token of `key`; false also when too many keys are remembered already.
-fn take<K: Ord>(buckets: &mut BTreeMap<K, Bucket>, key: K, now: Instant) -> bool {
-    if buckets.len() >= REMEMBERED && !buckets.contains_key(&key) {
-        buckets.retain(|_, bucket| !bucket.is_full(now));
-        if buckets.len() >= REMEMBERED {
+/// A budget per key.
+struct Buckets<K> {
+    each: BTreeMap<K, Bucket>,
+    swept: Instant,
+}
+
+impl<K: Ord> Buckets<K> {
+    const fn new() -> Self {
+        Self { each: BTreeMap::new(), swept: Instant::ZERO }
+    }
+
+    /// Takes a token of `key`; false also when too many keys are remembered already.
+    fn take(&mut self, key: K, now: Instant) -> bool {
+        if self.each.len() >= REMEMBERED && !self.each.contains_key(&key) && !self.make_room(now) {
             return false;
         }
+        let (rate, burst) = INITS;
+        self.each.entry(key).or_insert_with(|| Bucket::full(rate, burst, now)).take(now)
     }
-    let (rate, burst) = INITS;
-    buckets.entry(key).or_insert_with(|| Bucket::full(rate, burst, now)).take(now)
+
+    fn make_room(&mut self, now: Instant) -> bool {
+        if now.since(self.swept) >= SWEEP {
+            self.each.retain(|_, bucket| !bucket.is_full(now));
+            self.swept = now;
+        }
+        self.each.len() < REMEMBERED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_from_everywhere_is_looked_through_ten_times_a_second_and_costs_bounded_memory() {
+        let mut buckets = Buckets::new();
+        let mut sweeps = 0;
+        for number in 0..100_000u64 {
+            let before = buckets.swept;
+            buckets.take(number, Instant::from_micros(1_000_000 + number * 10));
+            sweeps += u32::from(buckets.swept != before);
+            assert!(buckets.each.len() <= REMEMBERED);
+        }
+        assert!((1..=10).contains(&sweeps), "{sweeps}");
+        assert!(buckets.take(u64::MAX, Instant::from_millis(10_000)), "there is room again afterwards");
+    }
 }

@@ -60,6 +60,15 @@ pub enum SessionEvent {
         /// Why.
         why: ConnectError,
     },
+    /// A peer began a handshake with another key than the one pinned or in use. It was refused without a word.
+    KeyChanged {
+        /// Whom it wanted.
+        local: LocalId,
+        /// Whose ID the key has.
+        peer: NodeId,
+        /// The fingerprint of the key shown.
+        shown: Fingerprint,
+    },
     /// A frame for calls or people: CALL_*, MEDIA_PARAMS, MEDIA_REPORT, VERIFY_*, PATH_OFFER. Everything else is
     /// handled inside. Always of the session in use with that peer, even if it came through one just replaced.
     Frame {

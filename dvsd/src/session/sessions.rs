@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::crypto::identity::{Identity, PublicIdentity};
 use crate::crypto::kdf::Digest;
-use crate::handshake::{Initiated, Local as HandshakeLocal, Mac1Key, Refusal, Refused};
+use crate::handshake::{Initiated, Local as HandshakeLocal, Mac1Key, Refusal, Refused, Side};
 use crate::id::{Fingerprint, LocalId, NodeId};
 use crate::path::{Path, Transmit};
 use crate::random::Random;
@@ -274,10 +274,13 @@ impl Sessions {
 
     fn handle_resp(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
         let sid = Resp::parse(datagram).map_err(|_| Drop::Malformed)?.initiator_sid;
+        if !self.dials.values_mut().any(|dial| dial.find(&path, &sid).is_some()) {
+            return Err(Drop::UnknownHandshake);
+        }
+        let slot = self.dialled_slot(now)?;
         let dials = &mut self.dials;
         let found = dials.iter_mut().find_map(|(key, dial)| Some((*key, dial.until(), dial.find(&path, &sid)?)));
         let ((local, peer), until, attempt) = found.ok_or(Drop::UnknownHandshake)?;
-        let slot = self.slots.free(now).ok_or(Drop::NoSlot)?;
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::UnknownHandshake)?;
         let pin = self.pins.get(&peer).copied();
         let state = attempt.state.take().ok_or(Drop::UnknownHandshake)?;
@@ -507,7 +510,8 @@ impl Sessions {
 
     fn remove(&mut self, id: SessionId, now: Instant) {
         if let Some(session) = self.sessions.remove(&id) {
-            self.slots.retire(session.slot, now);
+            let caller = (session.side == Side::Responder).then(|| session.path.prefix());
+            self.slots.retire(session.slot, caller, now);
         }
     }
 

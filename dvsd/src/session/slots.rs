@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use crate::path::Prefix;
 use crate::time::Instant;
 use crate::wire::handshake::Sid;
 use crate::wire::session::SLOTS;
@@ -11,6 +12,12 @@ use super::SessionId;
 
 /// How long a slot that carried a session rests before it is given away again.
 const REST: Duration = Duration::from_secs(60);
+/// Slots kept back for peers that we dial ourselves.
+const OWN: usize = 4;
+/// While so many are free, whoever asks gets one.
+const PLENTY: usize = 16;
+/// After that, nobody from a prefix that holds so many: one network cannot take them all.
+const PER_PREFIX: usize = 4;
 
 /// Who has a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +28,18 @@ pub(super) enum Tenant {
     Promised(Sid),
     /// A session.
     Session(SessionId),
-    /// Nobody until then.
-    Resting(Instant),
+    /// Nobody until then. The prefix is that of the caller it was taken for.
+    Resting(Instant, Option<Prefix>),
+}
+
+impl Tenant {
+    fn is_free(&self, now: Instant) -> bool {
+        match self {
+            Self::Free => true,
+            Self::Resting(until, _) => *until <= now,
+            Self::Promised(_) | Self::Session(_) => false,
+        }
+    }
 }
 
 /// The table of slots.
@@ -35,17 +52,28 @@ impl Slots {
 
     /// A slot that may be given away now.
     pub(super) fn free(&self, now: Instant) -> Option<u8> {
-        let is_free = |tenant: &Tenant| match tenant {
-            Tenant::Free => true,
-            Tenant::Resting(until) => *until <= now,
-            Tenant::Promised(_) | Tenant::Session(_) => false,
-        };
-        self.0.iter().position(is_free).and_then(|slot| u8::try_from(slot).ok())
+        self.0.iter().position(|tenant| tenant.is_free(now)).and_then(|slot| u8::try_from(slot).ok())
+    }
+
+    /// A slot that may be given to a caller.
+    pub(super) fn free_for_caller(&self, now: Instant) -> Option<u8> {
+        if self.count_free(now) > OWN { self.free(now) } else { None }
+    }
+
+    /// Whether a caller from `prefix`, which has `sessions` already, takes no more than its share.
+    pub(super) fn is_fair(&self, prefix: &Prefix, sessions: usize, now: Instant) -> bool {
+        let resting =
+            |tenant: &&Tenant| matches!(tenant, Tenant::Resting(until, Some(of)) if *until > now && of == prefix);
+        self.count_free(now) >= PLENTY || sessions + self.0.iter().filter(resting).count() < PER_PREFIX
+    }
+
+    fn count_free(&self, now: Instant) -> usize {
+        self.0.iter().filter(|tenant| tenant.is_free(now)).count()
     }
 
     /// Whether some slot becomes free by itself soon.
     pub(super) fn any_resting(&self) -> bool {
-        self.0.iter().any(|tenant| matches!(tenant, Tenant::Resting(_)))
+        self.0.iter().any(|tenant| matches!(tenant, Tenant::Resting(..)))
     }
 
     /// Gives `slot` to `tenant`.
@@ -55,9 +83,9 @@ impl Slots {
         }
     }
 
-    /// Takes `slot` back from a session.
-    pub(super) fn retire(&mut self, slot: u8, now: Instant) {
-        self.give(slot, Tenant::Resting(now + REST));
+    /// Takes `slot` back from a session, which a caller from `prefix` began, or we.
+    pub(super) fn retire(&mut self, slot: u8, prefix: Option<Prefix>, now: Instant) {
+        self.give(slot, Tenant::Resting(now + REST, prefix));
     }
 
     /// The session that has `slot`.
@@ -82,7 +110,7 @@ mod tests {
         }
         assert_eq!(slots.free(Instant::ZERO), None);
         assert_eq!(slots.session(30), Some(SessionId(30)));
-        slots.retire(7, Instant::ZERO);
+        slots.retire(7, None, Instant::ZERO);
         assert_eq!(slots.free(Instant::from_millis(59_999)), None);
         assert_eq!(slots.free(Instant::from_millis(60_000)), Some(7));
         slots.give(3, Tenant::Promised([0; 8]));

@@ -325,3 +325,26 @@ fn a_shutdown_tells_the_peer_in_every_state() {
         assert_eq!(pair.causes()[0], Some(EndCause::GoingAway));
     }
 }
+
+#[test]
+fn a_peer_that_holds_and_resumes_without_end_does_not_start_sound_without_end() {
+    let mut pair = Pair::talking();
+    let (before, now, key) = (pair.ends[1].starts, pair.now(), pair.ends[1].key);
+    let call_id = pair.ends[0].sent.iter().find_map(|frame| match frame {
+        Frame::CallInitiate { call_id, .. } => Some(*call_id),
+        _ => None,
+    });
+    let call_id = call_id.unwrap();
+    for on in [true, false].into_iter().cycle().take(10_000) {
+        let End { calls, random, verdict, .. } = &mut pair.ends[1];
+        calls.handle_frame(key, Frame::CallHold { call_id, on }, || *verdict, now, random);
+        pair.drain(1);
+    }
+    assert_eq!(pair.ends[1].starts - before, 10);
+    assert_eq!(pair.states()[1], State::Held, "the peer said so last, as far as it was listened to");
+    pair.run(secs(10));
+    let (now, End { calls, random, verdict, .. }) = (pair.now(), &mut pair.ends[1]);
+    calls.handle_frame(key, Frame::CallHold { call_id, on: false }, || *verdict, now, random);
+    pair.drain(1);
+    assert_eq!(pair.states()[1], State::Active);
+}

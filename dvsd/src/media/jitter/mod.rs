@@ -209,7 +209,8 @@ impl Playout {
 
     fn buffered_us(&self) -> u32 {
         let (Some(last), Some((first, _))) = (self.store.last_seq(), self.store.first()) else { return 0 };
-        (last - first + u32::from(self.frame_ticks)).saturating_mul(TICK_MICROS as u32)
+        let ticks = last.saturating_sub(first).saturating_add(u32::from(self.frame_ticks));
+        ticks.saturating_mul(TICK_MICROS as u32)
     }
 
     /// Whether `seq` is of the stream being played. Two in a row from elsewhere make that the stream: after a hold,

@@ -286,6 +286,16 @@ fn f22_one_wild_sequence_number_does_not_mute_the_call() {
 }
 
 #[test]
+fn f22_packets_from_both_ends_of_the_numbers_before_the_first_pull_leave_figures_in_bounds() {
+    let mut bench = Bench::new();
+    bench.playout.insert(0, &packet(2_000, false), bench.now);
+    bench.playout.insert(u32::MAX, &packet(2_000, false), bench.now);
+    assert_eq!(bench.playout.stats().buffered_us, u32::MAX);
+    bench.pull(500);
+    assert_eq!(bench.playout.stats().buffered_us, 0);
+}
+
+#[test]
 fn duplicates_are_dropped_and_garbage_is_refused() {
     let mut bench = Bench::new();
     bench.playout.insert(8, &packet(2_000, false), bench.now);
@@ -314,4 +324,12 @@ fn any_sequence_of_packets_gives_sound_within_bounds() {
             assert!((1..=MAX_CHUNK).contains(&samples));
         }
     }
+}
+
+#[test]
+fn the_figures_stand_any_first_packets() {
+    let mut bench = Bench::new();
+    bench.playout.insert(0, &packet(2_000, false), bench.now);
+    bench.playout.insert(u32::MAX, &packet(2_000, false), bench.now);
+    assert_eq!(bench.playout.stats().buffered_us, u32::MAX);
 }

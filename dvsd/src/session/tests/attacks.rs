@@ -233,6 +233,80 @@ fn n03_thirty_one_strangers_with_cookies_do_not_use_up_the_slots() {
     pair.assert_working("with every slot promised");
 }
 
+/// Somebody at `address` makes a session with Bob, as far as Bob lets them.
+fn intrude(pair: &mut Pair, seed: u64, address: &str) {
+    let mut random = Random::seeded(seed);
+    let identity = Arc::new(Identity::generate(KeyKind::Ed25519, &mut random).unwrap());
+    let mut end = End::new(identity, address, seed);
+    let (now, bob, path) = (pair.clock(), pair.ends[BOB].id(), pair.ends[BOB].path);
+    end.sessions.connect(LOCAL, bob, &[(path, None)], now, &mut end.random);
+    for _ in 0..4 {
+        while let Some(transmit) = end.sessions.poll_transmit() {
+            let _ = pair.inject(BOB, end.path, &transmit.datagram);
+        }
+        let answers: Vec<_> = pair.log.iter().filter(|(_, it)| it.path == end.path).map(|(_, it)| it.clone()).collect();
+        pair.log.clear();
+        for mut answer in answers {
+            let _ = end.sessions.handle(path, &mut answer.datagram, now, &mut end.random);
+        }
+    }
+}
+
+#[test]
+fn n03_half_open_handshakes_of_strangers_keep_nobody_from_dialling() {
+    let mut pair = Pair::new(1);
+    for seed in 0..40u64 {
+        let from = Path::direct(format!("10.9.{seed}.1:5004").parse().unwrap());
+        let mut random = Random::seeded(seed);
+        let id = pair.ends[BOB].id();
+        let mut dial = crate::handshake::ExpectResponse::start(id, crate::handshake::Mode::Full, &mut random).unwrap();
+        if pair.inject(BOB, from, dial.datagram()) == Err(Drop::CookieAsked) {
+            let cookie = pair.sent(BOB, kind::HS_COOKIE).pop().unwrap();
+            dial.show_cookie(cookie[12..].try_into().unwrap());
+            let _ = pair.inject(BOB, from, dial.datagram());
+        }
+        pair.run(ms(25));
+    }
+    pair.dial(BOB);
+    pair.run(ms(200));
+    pair.assert_working("with every slot promised to strangers");
+}
+
+#[test]
+fn n03_sessions_of_one_network_neither_keep_others_out_nor_us_from_dialling() {
+    let mut pair = Pair::new(1);
+    for seed in 0..60u64 {
+        intrude(&mut pair, 1_000 + seed, &format!("203.0.113.{seed}:5004"));
+        pair.run(ms(300));
+    }
+    pair.dial(ALICE);
+    pair.run(ms(200));
+    pair.assert_working("called by a friend");
+    let mut pair = Pair::new(1);
+    for seed in 0..120u64 {
+        intrude(&mut pair, 1_000 + seed, &format!("10.9.{seed}.1:5004"));
+        pair.run(ms(100));
+    }
+    pair.dial(BOB);
+    pair.run(ms(200));
+    pair.assert_working("calling a friend while everybody calls");
+}
+
+#[test]
+fn n03_path_challenges_from_a_forged_address_send_it_no_more_than_they_cost() {
+    let (mut pair, [alice, _]) = Pair::connected(1);
+    let challenges: Vec<u8> = (0..100u8).flat_map(|i| [&[0x82, 0, 8][..], &[i; 8]].concat()).collect();
+    let now = pair.clock();
+    pair.ends[ALICE].sessions.send_raw(alice, &[&[0; 4][..], &challenges].concat(), now);
+    pair.link.loss = 100;
+    pair.drain(ALICE);
+    let packet = pair.packets(ALICE).pop().unwrap();
+    pair.forget();
+    pair.inject(BOB, stranger(1), &packet).unwrap();
+    let answered: usize = pair.packets(BOB).iter().map(Vec::len).sum();
+    assert_eq!((pair.packets(BOB).len(), answered <= packet.len()), (1, true), "{answered} bytes for {}", packet.len());
+}
+
 #[test]
 fn p02_hs_auth_from_another_address_or_changed_is_dropped() {
     let mut pair = Pair::new(1);
