@@ -136,8 +136,8 @@ impl<'a> Peer<'a> {
         let setup = Setup { backend: "tone".to_owned(), bootstrap, ..Setup::loopback() };
         machine.write("/etc/dvs/peer.toml", &setup.to_toml()).unwrap();
         let mut command = machine.login("carl");
-        command.args(["dvsd", "--config", "/etc/dvs/peer.toml", "--state-dir", "/home/carl/state"]);
-        let process = command.args(["--runtime-dir", "/home/carl/run", "--log", "warn"]).spawn().unwrap();
+        command.args(["dvsd", "--config", "/etc/dvs/peer.toml", "--state-dir", "/var/tmp/state"]);
+        let process = command.args(["--runtime-dir", "/var/tmp/run", "--log", "warn"]).spawn().unwrap();
         let peer = Self { machine, process };
         wait_for(SOON, "the peer to be online", || {
             Ok(peer.verb(&["network", "--json"]).stdout.contains("\"online\":true").then_some(()))
@@ -147,7 +147,7 @@ impl<'a> Peer<'a> {
     }
 
     fn verb(&self, words: &[&str]) -> Verb {
-        let client = ["dvs-tui", "--runtime-dir", "/home/carl/run"];
+        let client = ["dvs-tui", "--runtime-dir", "/var/tmp/run"];
         self.machine.run_as("carl", &[&client, words].concat()).unwrap()
     }
 
@@ -340,6 +340,10 @@ fn wrong_settings_fail_the_unit_once_with_one_line() {
     for word in ["dvsd: ", "/etc/dvs/dvsd.toml", "line 2", "lissten"] {
         assert!(errors.contains(word), "{word:?} is missing in: {errors}");
     }
+    // A terminal that systemd started hands the variable on, but is not the journal.
+    let by_hand = machine.run_as("carl", &["env", "JOURNAL_STREAM=9:9", "dvsd"]).unwrap();
+    says(&by_hand, &[78], &["dvsd: in /etc/dvs/dvsd.toml: line 2"]);
+    assert!(by_hand.stderr.starts_with("dvsd: "), "{by_hand:?}");
     // Longer than RestartSec=.
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(machine.property(SERVICE, "NRestarts").unwrap(), "0");
@@ -434,7 +438,7 @@ fn on_a_desktop_each_user_runs_a_daemon_of_their_own() {
     let anna = |words: &[&str]| machine.run_as("anna", &[&["env", runtime.as_str()], words].concat()).unwrap();
 
     // As OPERATIONS.md says.
-    let copied = anna(&["install", "-D", "/usr/share/doc/dvs/dvsd.toml", "/home/anna/.config/dvs/dvsd.toml"]);
+    let copied = anna(&["sh", "-c", "install -D -m 0644 /usr/share/doc/dvs/dvsd.toml ~anna/.config/dvs/dvsd.toml"]);
     assert_eq!(copied.code, Some(0), "{copied:?}");
     let enabled = anna(&["systemctl", "--user", "enable", "--now", SOCKET, SERVICE]);
     let journal = || machine.run(&["journalctl", "--no-pager", "-n", "20"]).unwrap();
