@@ -136,8 +136,8 @@ impl<'a> Peer<'a> {
         let setup = Setup { backend: "tone".to_owned(), bootstrap, ..Setup::loopback() };
         machine.write("/etc/dvs/peer.toml", &setup.to_toml()).unwrap();
         let mut command = machine.login("carl");
-        command.args(["dvsd", "--config", "/etc/dvs/peer.toml", "--state-dir", "/home/carl/state"]);
-        let process = command.args(["--runtime-dir", "/home/carl/run", "--log", "warn"]).spawn().unwrap();
+        command.args(["dvsd", "--config", "/etc/dvs/peer.toml", "--state-dir", "/var/tmp/state"]);
+        let process = command.args(["--runtime-dir", "/var/tmp/run", "--log", "warn"]).spawn().unwrap();
         let peer = Self { machine, process };
         wait_for(SOON, "the peer to be online", || {
             Ok(peer.verb(&["network", "--json"]).stdout.contains("\"online\":true").then_some(()))
@@ -147,7 +147,7 @@ impl<'a> Peer<'a> {
     }
 
     fn verb(&self, words: &[&str]) -> Verb {
-        let client = ["dvs-tui", "--runtime-dir", "/home/carl/run"];
+        let client = ["dvs-tui", "--runtime-dir", "/var/tmp/run"];
         self.machine.run_as("carl", &[&client, words].concat()).unwrap()
     }
 
@@ -192,7 +192,7 @@ fn the_installed_service_is_ready_and_only_its_group_may_use_it() {
     assert_eq!(owner(&machine, "/var/lib/dvs/identity.pem"), "600 dvsd:dvsd");
     assert_eq!(owner(&machine, "/var/lib/dvs/dvs.db"), "600 dvsd:dvsd");
 
-    says(&status(&machine, "carl"), &[3, 6], &["group dvs", "sudo usermod -aG dvs carl"]);
+    says(&status(&machine, "carl"), &[3], &["group dvs", "sudo usermod -aG dvs carl"]);
     machine.run(&["usermod", "-aG", "dvs", "carl"]).unwrap();
     assert_eq!(status(&machine, "carl").code, Some(0), "after the next login");
     // The clients are told apart by the owner of their pipes.
@@ -335,11 +335,15 @@ fn wrong_settings_fail_the_unit_once_with_one_line() {
     for (property, wanted) in [("ActiveState", "failed"), ("Result", "exit-code"), ("ExecMainStatus", "78")] {
         assert_eq!(machine.property(SERVICE, property).unwrap(), wanted, "{property}");
     }
-    let errors = machine.journal(SERVICE, &["-o", "cat", "-p", "err", "_COMM=dvsd"]).unwrap();
+    let errors = machine.journal(SERVICE, &["-o", "cat", "-p", "err", "SYSLOG_IDENTIFIER=dvsd"]).unwrap();
     assert_eq!(errors.lines().count(), 1, "{errors}");
     for word in ["dvsd: ", "/etc/dvs/dvsd.toml", "line 2", "lissten"] {
         assert!(errors.contains(word), "{word:?} is missing in: {errors}");
     }
+    // A terminal that systemd started hands the variable on, but is not the journal.
+    let by_hand = machine.run_as("carl", &["env", "JOURNAL_STREAM=9:9", "dvsd"]).unwrap();
+    says(&by_hand, &[78], &["dvsd: in /etc/dvs/dvsd.toml: line 2"]);
+    assert!(by_hand.stderr.starts_with("dvsd: "), "{by_hand:?}");
     // Longer than RestartSec=.
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(machine.property(SERVICE, "NRestarts").unwrap(), "0");
@@ -356,6 +360,29 @@ fn wrong_settings_fail_the_unit_once_with_one_line() {
     machine.systemctl(&["reset-failed", SOCKET, SERVICE]).unwrap();
     machine.systemctl(&["start", SOCKET, SERVICE]).unwrap();
     assert_eq!(status(&machine, "anna").code, Some(0));
+}
+
+#[test]
+fn a_spoilt_directory_is_named_and_comes_back_with_tmpfiles() {
+    if !available_or_skipped("a_spoilt_directory_is_named_and_comes_back_with_tmpfiles") {
+        return;
+    }
+    let machine = machine();
+    let errors = || machine.journal(SERVICE, &["-o", "cat", "-p", "err", "SYSLOG_IDENTIFIER=dvsd"]).unwrap();
+    machine.systemctl(&["stop", SERVICE]).unwrap();
+    machine.run(&["chmod", "0755", "/run/dvs/c"]).unwrap();
+    assert!(machine.systemctl(&["start", SERVICE]).is_err());
+    assert!(errors().contains("cannot set the mode of /run/dvs/c"), "{}", errors());
+    machine.run(&["systemd-tmpfiles", "--create", "dvs.conf"]).unwrap();
+    // It tries again by itself.
+    machine.wait_for_property(SERVICE, "ActiveState", "active", SOON).unwrap();
+    assert_eq!(owner(&machine, "/run/dvs/c"), "3733 dvsd:dvsd");
+
+    let read_only = "[Service]\nReadWritePaths=\nReadOnlyPaths=/run/dvs\n";
+    machine.write("/etc/systemd/system/dvsd.service.d/test.conf", read_only).unwrap();
+    machine.systemctl(&["daemon-reload"]).unwrap();
+    assert!(machine.systemctl(&["restart", SERVICE]).is_err());
+    assert!(errors().contains("cannot write to /run/dvs/c"), "{}", errors());
 }
 
 #[test]
@@ -411,7 +438,7 @@ fn on_a_desktop_each_user_runs_a_daemon_of_their_own() {
     let anna = |words: &[&str]| machine.run_as("anna", &[&["env", runtime.as_str()], words].concat()).unwrap();
 
     // As OPERATIONS.md says.
-    let copied = anna(&["install", "-D", "/usr/share/doc/dvs/dvsd.toml", "/home/anna/.config/dvs/dvsd.toml"]);
+    let copied = anna(&["sh", "-c", "install -D -m 0644 /usr/share/doc/dvs/dvsd.toml ~anna/.config/dvs/dvsd.toml"]);
     assert_eq!(copied.code, Some(0), "{copied:?}");
     let enabled = anna(&["systemctl", "--user", "enable", "--now", SOCKET, SERVICE]);
     let journal = || machine.run(&["journalctl", "--no-pager", "-n", "20"]).unwrap();
@@ -426,5 +453,5 @@ fn on_a_desktop_each_user_runs_a_daemon_of_their_own() {
     assert_eq!(anna(&["dvs-tui", "status"]).code, Some(0));
     let directory = format!("/run/user/{uid}/dvs");
     let foreign = machine.run_as("carl", &["dvs-tui", "--runtime-dir", &directory, "status"]).unwrap();
-    says(&foreign, &[3, 6], &["another user's"]);
+    says(&foreign, &[3], &["another user's"]);
 }
