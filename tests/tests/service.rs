@@ -192,7 +192,7 @@ fn the_installed_service_is_ready_and_only_its_group_may_use_it() {
     assert_eq!(owner(&machine, "/var/lib/dvs/identity.pem"), "600 dvsd:dvsd");
     assert_eq!(owner(&machine, "/var/lib/dvs/dvs.db"), "600 dvsd:dvsd");
 
-    says(&status(&machine, "carl"), &[3], &["group dvs", "sudo usermod -aG dvs carl"]);
+    says(&status(&machine, "carl"), &[6], &["group dvs", "sudo usermod -aG dvs carl"]);
     machine.run(&["usermod", "-aG", "dvs", "carl"]).unwrap();
     assert_eq!(status(&machine, "carl").code, Some(0), "after the next login");
     // The clients are told apart by the owner of their pipes.
@@ -453,5 +453,5 @@ fn on_a_desktop_each_user_runs_a_daemon_of_their_own() {
     assert_eq!(anna(&["dvs-tui", "status"]).code, Some(0));
     let directory = format!("/run/user/{uid}/dvs");
     let foreign = machine.run_as("carl", &["dvs-tui", "--runtime-dir", &directory, "status"]).unwrap();
-    says(&foreign, &[3], &["another user's"]);
+    says(&foreign, &[6], &["another user's"]);
 }
