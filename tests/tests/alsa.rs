@@ -84,14 +84,19 @@ fn clicks_and_speech() -> [Way; 2] {
     };
     let (world, mut trio) = call(Card::new("", microphone(0)), Card::new("", microphone(4)));
     let during = talk_until(&world, &mut trio, 20 * SECOND);
-    for figures in hang_up(&mut trio) {
+    let [alice, bob] = hang_up(&mut trio);
+    for figures in [&alice, &bob] {
         assert_eq!((figures.lost, figures.packet_bytes_min, figures.packet_bytes_max), (0, 93, 93), "{figures:?}");
     }
-    [("alice", "bob"), ("bob", "alice")].map(|(mouth, ear)| {
+    [("alice", "bob", bob), ("bob", "alice", alice)].map(|(mouth, ear, figures)| {
         let (spoken, heard) = (world.spoken(mouth).unwrap(), world.heard(ear).unwrap());
         let clicks = Clicks::find(&heard, during.start..10 * SECOND);
         let speech = compare(part(&world, spoken, 10), part(&world, &heard, 10), 200).unwrap();
         println!("{mouth} to {ear}: {:.2} ms from mouth to ear; {clicks:?}; {speech:?}", clicks.median_ms().unwrap());
+        println!(
+            "{ear}'s daemon thinks {:?} us; {} stretched, {} shortened",
+            figures.mouth_to_ear_us, figures.stretched, figures.shortened
+        );
         Way { clicks, speech }
     })
 }
