@@ -67,7 +67,7 @@ fn nobody_answers_and_the_caller_is_told() {
 }
 
 #[test]
-fn a_contact_in_a_call_is_busy_for_a_third() {
+fn f26_a_contact_in_a_call_is_busy_for_a_third() {
     let mut trio = trio();
     let known = vec![trio.bootstrap.address().unwrap()];
     let mut carol = dvs_tests::trio::Party::start("Carol", &Setup { bootstrap: known, ..Setup::loopback() }).unwrap();

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn f01_every_single_bit_flip_of_a_media_packet_is_rejected() {
+    fn f01_p04_every_single_bit_flip_of_a_media_packet_is_rejected() {
         let (mut alice, mut bob) = pair();
         let (_, datagram) = alice.seal_media(at(0), 8, true, &[7; 80]).unwrap();
         for bit in 0..datagram.len() * 8 {

@@ -144,7 +144,7 @@ async fn another_version_is_told_ours_and_let_go() {
 }
 
 #[tokio::test]
-async fn a_hello_may_come_in_pieces() {
+async fn f29_a_hello_may_come_in_pieces() {
     let mut house = House::new();
     let mut raw = Raw::saying(&house, &hello()[..3]);
     for byte in &hello()[3..] {
