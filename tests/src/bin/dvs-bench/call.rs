@@ -15,7 +15,7 @@ use dvs_tests::vcard::{Card, World};
 use crate::report::Report;
 
 /// How often both calls are measured.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 /// The card of each side.
 const CARDS: [&str; 2] = ["left", "right"];
 /// The clicks end so many seconds after the world began.
@@ -26,9 +26,9 @@ const SETTLING: usize = RATE as usize / 2;
 /// What one call of two sides cost.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cost {
-    /// Processor time of each side, in milliseconds per second.
-    pub(crate) cpu: [f64; 2],
-    /// The same by thread, of the first side.
+    /// Processor time of both sides in each second of the speech, in milliseconds.
+    pub(crate) cpu: Vec<f64>,
+    /// Processor time of the threads of one side, in milliseconds per second.
     pub(crate) threads: Vec<Share>,
     /// How the clicks of both directions arrived.
     pub(crate) clicks: Clicks,
@@ -124,12 +124,16 @@ impl Bench {
         let elapsed = Duration::from_secs_f64(self.world.now()? as f64 / f64::from(RATE));
         std::thread::sleep(clicks_end.saturating_sub(elapsed));
         let read = || -> Result<[Reading; 2]> { Ok([Reading::of(pids[0])?, Reading::of(pids[1])?]) };
-        let before = read()?;
-        std::thread::sleep(Duration::from_secs(u64::from(self.seconds)));
-        let after = read()?;
+        let begin = read()?;
+        let (mut last, mut cpu) = (begin.clone(), Vec::new());
+        for _ in 0..self.seconds {
+            std::thread::sleep(Duration::from_secs(1));
+            let next = read()?;
+            cpu.push(next[0].total_since(&last[0]) + next[1].total_since(&last[1]));
+            last = next;
+        }
         let memory = resident(pids[0])?.max(resident(pids[1])?);
-        let cpu = [after[0].total_since(&before[0]), after[1].total_since(&before[1])];
-        Ok(Cost { cpu, threads: after[0].since(&before[0]), memory, ..Cost::default() })
+        Ok(Cost { cpu, threads: last[0].since(&begin[0]), memory, ..Cost::default() })
     }
 
     /// Adds what the loudspeakers played since the call started at world sample `start`.
