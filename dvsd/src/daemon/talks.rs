@@ -32,6 +32,8 @@ struct Talk {
     /// Frames received and lost, as of the last second.
     second: Second,
     highest_tick: u32,
+    /// Its figures up to the last hold.
+    before: Figures,
 }
 
 /// What one second brought, for the report to the peer.
@@ -71,17 +73,37 @@ pub(crate) struct Figures {
     pub(crate) playback_epoch_us: Option<u64>,
 }
 
+/// The counts of both, and the present state of `now`.
+fn together(before: &PlayoutStats, now: &PlayoutStats) -> PlayoutStats {
+    let (received, lost) = (before.received + now.received, before.lost + now.lost);
+    let permille = (lost * 1_000).checked_div(received + lost).unwrap_or(0);
+    PlayoutStats {
+        received,
+        lost,
+        late: before.late + now.late,
+        recovered: before.recovered + now.recovered,
+        concealed: before.concealed + now.concealed,
+        duplicates: before.duplicates + now.duplicates,
+        refused: before.refused + now.refused,
+        guessed_samples: before.guessed_samples + now.guessed_samples,
+        stretched: before.stretched + now.stretched,
+        shortened: before.shortened + now.shortened,
+        loss_permille: u16::try_from(permille).unwrap_or(1_000),
+        ..*now
+    }
+}
+
 impl Talk {
     fn figures(&self) -> Figures {
         let meters = &self.audio.meters;
         Figures {
-            playout: meters.playout(),
+            playout: together(&self.before.playout, &meters.playout()),
             tx_bitrate: self.sent.bits_per_second(),
             rx_bitrate: self.received.bits_per_second(),
-            xruns: meters.xruns(),
+            xruns: self.before.xruns + meters.xruns(),
             delay_us: meters.capture_delay_us() + meters.playback_delay_us(),
-            capture_epoch_us: meters.capture_epoch_us(),
-            playback_epoch_us: meters.playback_epoch_us(),
+            capture_epoch_us: self.before.capture_epoch_us.or_else(|| meters.capture_epoch_us()),
+            playback_epoch_us: self.before.playback_epoch_us.or_else(|| meters.playback_epoch_us()),
         }
     }
 
@@ -167,6 +189,7 @@ impl Talks {
             capture: config.audio.capture.clone(),
             playback: config.audio.playback.clone(),
             encoder,
+            resumed: false,
         };
         Ok(Self {
             config,
@@ -181,13 +204,16 @@ impl Talks {
 
     /// Opens the devices for `call`. Trouble with them never ends the call.
     pub(crate) fn start(&mut self, call: CallNumber) {
-        match audio::start(self.config.clone(), self.captured.handle()) {
+        let before = self.ended.get(&call).copied();
+        let config = AudioConfig { resumed: before.is_some(), ..self.config.clone() };
+        match audio::start(config, self.captured.handle()) {
             Ok(audio) => {
                 tracing::info!(call = call.0, "microphone and loudspeaker in use");
                 audio.controls.set_mute(self.muted);
                 audio.controls.set_deafen(self.deafened);
                 let [sent, received] = [Rate::default(); 2];
-                let talk = Talk { audio, sent, received, second: Second::default(), highest_tick: 0 };
+                let before = before.unwrap_or_default();
+                let talk = Talk { audio, sent, received, second: Second::default(), highest_tick: 0, before };
                 self.running.insert(call, talk);
             }
             Err(error) => {
