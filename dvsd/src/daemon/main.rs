@@ -17,6 +17,7 @@ mod exit;
 mod identity_file;
 mod log;
 mod rate;
+mod readable;
 mod resolver;
 mod service;
 mod store;

@@ -133,7 +133,6 @@ impl Service {
 
     /// Sends what the microphones have encoded.
     pub(crate) fn captured(&mut self) {
-        self.world.talks.acknowledge();
         while let Some((call, frame)) = self.world.talks.next_frame() {
             self.input(Input::Frame {
                 call,

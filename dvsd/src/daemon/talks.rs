@@ -2,7 +2,6 @@
 //! The sound of the calls that run: one audio thread each, and what the rest of the daemon wants to know of it.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
 use dvs_proto::message::Levels;
@@ -11,13 +10,12 @@ use dvsd::media::codec::EncoderSettings;
 use dvsd::media::jitter::PlayoutStats;
 use dvsd::wire::control::MediaReport;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::audio::{self, AudioConfig, CallAudio, CapturedFrame, PlayFrame};
 use crate::clock;
 use crate::config::Config;
 use crate::rate::Rate;
+use crate::readable::Readable;
 
 /// How many ended calls keep their figures.
 const MAX_ENDED: usize = 16;
@@ -142,37 +140,21 @@ pub(crate) struct Talks {
 
 /// Becomes ready when an audio thread has put a frame into its ring.
 #[derive(Debug)]
-pub(crate) struct Captured(AsyncFd<SharedEventFd>);
-
-#[derive(Debug)]
-struct SharedEventFd(Arc<EventFd>);
-
-impl AsRawFd for SharedEventFd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
+pub(crate) struct Captured(Readable<Arc<EventFd>>);
 
 impl Captured {
     fn new() -> anyhow::Result<Self> {
         let fd = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        let shared = SharedEventFd(Arc::new(fd));
-        // SAFETY: `shared` owns the descriptor, never gives it away, and is dropped only after its deregistration.
-        Ok(Self(unsafe { AsyncFd::register_with_interest(shared, Interest::READABLE) }?))
+        Ok(Self(Readable::new(Arc::new(fd))?))
     }
 
     /// Waits for frames.
     pub(crate) async fn ready(&self) -> std::io::Result<()> {
-        self.0.readable().await.map(|mut guard| guard.clear_ready())
-    }
-
-    fn reset(&self) {
-        // An error means that it was reset already.
-        let _count = self.0.get_ref().0.read();
+        self.0.rung().await
     }
 
     fn handle(&self) -> Arc<EventFd> {
-        Arc::clone(&self.0.get_ref().0)
+        Arc::clone(self.0.get())
     }
 }
 
@@ -257,11 +239,6 @@ impl Talks {
     /// What the event loop waits for.
     pub(crate) fn captured(&self) -> &Captured {
         &self.captured
-    }
-
-    /// Takes note of the wake-up; to be called before [`Self::next_frame`].
-    pub(crate) fn acknowledge(&self) {
-        self.captured.reset();
     }
 
     /// The next encoded frame of any call.
