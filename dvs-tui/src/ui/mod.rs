@@ -18,6 +18,7 @@
 mod app;
 pub(crate) mod calls;
 mod command;
+pub(crate) mod devices;
 pub(crate) mod environment;
 mod escape;
 #[cfg(test)]

@@ -285,7 +285,7 @@ fn reconnecting_with_a_device_in_trouble_and_a_second_call() {
     let mut scene = in_daily_use();
     scene.talk();
     scene.event(Event::Call(CallInfo { state: CallState::Reconnecting, ..example::active(Direction::Outgoing) }));
-    let trouble = Some("plughw:USB is held by PipeWire (pid 812); trying again".into());
+    let trouble = Some("capture device 'plughw:USB' is held by PipeWire (pid 812); trying again".into());
     scene.event(Event::Audio(dvs_proto::message::Audio { trouble, ..example::empty().audio }));
     let held = CallInfo {
         call: 2,
@@ -297,6 +297,17 @@ fn reconnecting_with_a_device_in_trouble_and_a_second_call() {
     scene.event(Event::Call(held));
     scene.wait(4);
     assert_snapshot!(scene.draw(NORMAL));
+}
+
+#[test]
+fn a_call_without_devices_does_not_look_like_one_that_is_heard() {
+    let mut scene = in_daily_use();
+    scene.talk();
+    let mut audio = example::empty().audio;
+    audio.trouble = Some("capture device 'usb' not found; playback device 'usb' not found".into());
+    scene.event(Event::Audio(audio));
+    assert_snapshot!("no_devices_80x24", scene.draw(NORMAL));
+    assert_snapshot!("no_devices_52x14", scene.draw(COMPACT));
 }
 
 #[test]
