@@ -101,7 +101,7 @@ pub(crate) enum Verb {
     /// Show the latest calls
     History {
         /// At most this many
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show the figures of the current call, or of the last one
@@ -264,7 +264,13 @@ mod tests {
         assert_eq!(complaint(&["call"]), "the following required arguments were not provided: <WHO>");
         assert!(complaint(&["mute", "maybe"]).starts_with("invalid value 'maybe' for '[SWITCH]'"));
         assert!(complaint(&["id", "--hex", "--qr"]).contains("cannot be used with"));
-        for arguments in [&["history", "--limit", "many"][..], &["stats", "--call"], &["--fps", "0"]] {
+        for arguments in [
+            &["history", "--limit", "many"][..],
+            &["stats", "--call"],
+            &["status", "--no-such"],
+            &["--fps", "0"],
+            &["history", "--limit", "0"],
+        ] {
             assert!(!complaint(arguments).contains('\n'));
         }
     }

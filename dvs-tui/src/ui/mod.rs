@@ -31,7 +31,7 @@ mod run;
 pub(crate) mod sanitise;
 mod screens;
 mod terminal;
-mod text;
+pub(crate) mod text;
 mod theme;
 pub(crate) mod time;
 pub(crate) mod trust;

@@ -20,7 +20,12 @@ pub(super) fn run(target: String, wait: bool, directory: Option<PathBuf>, out: &
     let (line, snapshot) = Line::open(directory)?;
     mention_mute(&snapshot.audio);
     let mut follower = Follower { line, wait, number: None, shown: None, warned: false, interrupt: interrupts()? };
-    match follower.line.ask(Request::Dial { target })? {
+    let reply = follower.line.ask(Request::Dial { target: target.clone() });
+    let reply = reply.map_err(|failed| match super::contacts::alike(&target, &snapshot.contacts) {
+        Some(name) if failed.is_not_found() => failed.with_hint(&format!("did you mean {name:?}?")),
+        _ => failed,
+    });
+    match reply? {
         // Its state may be ahead of the events, which tell all steps in order.
         Reply::Call(call) => follower.number = Some(call.call),
         // It is over already; its last event is on the way.

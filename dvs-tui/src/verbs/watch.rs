@@ -15,6 +15,7 @@ use super::output::Output;
 use crate::attach::Line;
 use crate::failed::Failed;
 use crate::ui::calls;
+use crate::ui::text::plural;
 
 /// Events that wait for their commands; `watch --help` names the number. Reading on keeps the daemon from taking us
 /// for stuck.
@@ -157,7 +158,7 @@ fn in_words(event: &Event) -> String {
             }
         }
         Event::Network(network) => {
-            format!("{}, {} nodes", if network.online { "online" } else { "offline" }, network.nodes)
+            format!("{}, {}", if network.online { "online" } else { "offline" }, plural(network.nodes, "node"))
         }
         Event::Audio(audio) => audio.trouble.clone().unwrap_or_else(|| {
             let on = |off: bool| if off { "off" } else { "on" };
