@@ -128,6 +128,13 @@ impl Calls {
         noted.or(ending).or(before.map(|_| Actor::Peer))
     }
 
+    /// It turned out that the peer holds the call.
+    pub(crate) fn held_by_peer(&mut self, call: u32) {
+        let held = self.ongoing.iter_mut().filter(|known| known.info.call == call);
+        held.for_each(|known| known.by = Some(Actor::Peer));
+        self.actors.remove(&call);
+    }
+
     /// Notes who did something to a call; what came of it is still to be told.
     pub(crate) fn acted(&mut self, call: u32, by: Actor) {
         self.actors.insert(call, by);

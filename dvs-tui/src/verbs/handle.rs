@@ -66,6 +66,7 @@ fn request(verb: &Verb) -> Option<Request> {
 }
 
 fn outcome(verb: &Verb, call: Option<&CallInfo>) -> String {
+    let off = matches!(verb, Verb::Hold { switch: Some(Switch::Off), .. });
     let held = call.is_some_and(|call| call.state == CallState::Held);
     let what = match verb {
         Verb::Answer(_) => "answered",
@@ -74,6 +75,9 @@ fn outcome(verb: &Verb, call: Option<&CallInfo>) -> String {
         _ if held => "put on hold:",
         _ => "talking with",
     };
+    if let Some(call) = call.filter(|_| off && held) {
+        return format!("still on hold: {} holds the call, too, and is the one to resume", super::call::who(call));
+    }
     format!("{what} {}", call.map_or("the call", super::call::who))
 }
 

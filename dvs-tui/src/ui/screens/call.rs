@@ -77,7 +77,7 @@ fn of_call(app: &App, call: &Ongoing, columns: usize) -> Panel {
     let (theme, info) = (app.theme(), &call.info);
     let mut lines = Vec::new();
     if info.state != CallState::Active {
-        lines.push(progress(app, call));
+        lines.push(progress(app, call, columns));
     }
     if matches!(info.state, CallState::Active | CallState::Reconnecting) {
         lines.push(sound(app, columns));
@@ -109,7 +109,7 @@ fn title(app: &App, info: &CallInfo) -> Vec<Span<'static>> {
 }
 
 /// What goes on, and for how long.
-fn progress(app: &App, call: &Ongoing) -> Line<'static> {
+fn progress(app: &App, call: &Ongoing, columns: usize) -> Line<'static> {
     let theme = app.theme();
     let name = who(&call.info, theme);
     let seconds = timer(app.seconds_in_state(call.info.call));
@@ -117,8 +117,8 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
         CallState::Reconnecting | CallState::Held => theme.warning(),
         _ => theme.strong(),
     };
-    let mut line =
-        Line::from(vec![Span::styled(format!(" {}", told(call, &name)), style), Span::raw(format!("   {seconds}"))]);
+    let words = text::cut(&told(call, &name), columns.saturating_sub(seconds.len() + 5), theme);
+    let mut line = Line::from(vec![Span::styled(format!(" {words}"), style), Span::raw(format!("   {seconds}"))]);
     let hint = match call.info.state {
         CallState::Held if call.by != Some(Actor::Peer) => Some((Action::Hold, "resumes")),
         CallState::Alerting => Some((Action::Answer, "answers")),
@@ -127,7 +127,11 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
     if let Some((action, word)) = hint
         && let Some(key) = keys::shown(&app.contexts(), action)
     {
-        line.spans.extend([Span::styled(format!("   {key}"), theme.key()), Span::raw(format!(" {word}"))]);
+        let hint = [Span::styled(format!("   {key}"), theme.key()), Span::raw(format!(" {word}"))];
+        let needed: usize = hint.iter().map(|span| text::width(&span.content)).sum();
+        if text::line_width(&line) + needed <= columns {
+            line.spans.extend(hint);
+        }
     }
     line
 }
@@ -278,7 +282,7 @@ pub(super) fn words(app: &App, columns: usize) -> Option<Line<'static>> {
     let theme = app.theme();
     match (shown(app), &app.calls.finished) {
         (Some(call), _) if call.info.state == CallState::Active || app.link != Link::Up => None,
-        (Some(call), _) => Some(progress(app, call)),
+        (Some(call), _) => Some(progress(app, call, columns)),
         (None, Some(finished)) => {
             let line = format!(" call ended: {}", finished.why);
             Some(Line::styled(text::cut(&line, columns, theme), theme.strong()))

@@ -21,6 +21,7 @@ use crate::ui::time::{Now, Zone};
 const NORMAL: (u16, u16) = (80, 24);
 const SMALL: (u16, u16) = (60, 16);
 const COMPACT: (u16, u16) = (52, 14);
+const NARROW: (u16, u16) = (40, 12);
 const TINY: (u16, u16) = (28, 7);
 const WIDE: (u16, u16) = (120, 40);
 
@@ -278,6 +279,66 @@ fn on_hold() {
     scene.event(held);
     scene.wait(12);
     assert_snapshot!(scene.draw(NORMAL));
+}
+
+#[test]
+fn hints_are_never_cut() {
+    let mut scene = in_daily_use();
+    scene.talk();
+    let you = example::snapshot().clients.swap_remove(0);
+    scene.event(Event::Acted { client: you, action: "hold".into(), call: Some(1) });
+    scene.event(Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) }));
+    assert_snapshot!("held_60x16", scene.draw(SMALL));
+    scene.press("q");
+    assert_snapshot!("quit_40x12", scene.draw(NARROW));
+}
+
+#[test]
+fn resuming_while_the_peer_holds_says_so() {
+    let mut snapshot = example::snapshot();
+    // Nobody knows who put it on hold before this client came.
+    let held = CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) };
+    snapshot.calls = vec![held.clone()];
+    let mut scene = Scene::new(snapshot);
+    scene.press("h");
+    scene.answer(Ok(Reply::Call(held)));
+    let screen = scene.draw(NORMAL);
+    assert!(screen.contains("Alice put you on hold, and is the one to resume"), "{screen}");
+    assert!(screen.contains("Alice put you on hold, neither side is heard"), "{screen}");
+}
+
+#[test]
+fn a_bad_id_to_dial_is_complained_about_once() {
+    let mut scene = in_daily_use();
+    scene.press("d");
+    assert!(scene.draw(NORMAL).contains("ID, invite or name"));
+    scene.press("x");
+    let why = "the checksum does not fit: is there a typo?";
+    scene.answer(Err(Failure::new(FailureKind::BadInput, why)));
+    scene.press("\n");
+    scene.answer(Err(Failure::new(FailureKind::BadInput, why)));
+    let screen = scene.draw(NORMAL);
+    assert_eq!(screen.matches(why).count(), 1, "{screen}");
+}
+
+#[test]
+fn nothing_is_checked_while_the_daemon_is_gone() {
+    let mut scene = in_daily_use();
+    scene.press("dab");
+    scene.feed(Input::Unlinked { why: "dvsd closed the connection".into(), retry: Duration::from_secs(2) });
+    let checked_later = "to be checked when the daemon is back";
+    assert!(scene.draw(NORMAL).contains(checked_later));
+    scene.press("c");
+    assert!(scene.draw(NORMAL).contains(checked_later));
+    scene.feed(Input::Linked(Box::new(example::snapshot())));
+    assert!(scene.draw(NORMAL).contains("checking"));
+}
+
+#[test]
+fn my_id_and_the_invite_fit_a_narrow_window() {
+    let mut scene = in_daily_use();
+    scene.press("I");
+    assert_snapshot!("my_id_40x12", scene.draw(NARROW));
 }
 
 #[test]
