@@ -76,7 +76,7 @@ fn outcome(verb: &Verb, call: Option<&CallInfo>) -> String {
         _ => "talking with",
     };
     if let Some(call) = call.filter(|_| off && held) {
-        return format!("still on hold: {} holds the call, too, and is the one to resume", super::call::who(call));
+        return format!("still on hold: {} holds the call and is the one to resume", super::call::who(call));
     }
     format!("{what} {}", call.map_or("the call", super::call::who))
 }
