@@ -2,6 +2,7 @@
 //! The way from a verb to the daemon.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use dvs_proto::client::{Client, Options};
 use dvs_proto::message::{Event, Reply, Request, Snapshot, ToClient};
@@ -39,7 +40,12 @@ impl Line {
 
     /// The next event if it is here already.
     pub(crate) fn event_at_hand(&mut self) -> Result<Option<Event>, Failed> {
-        while let Some(message) = self.client.recv(Some(std::time::Duration::ZERO))? {
+        self.event_before(Instant::now())
+    }
+
+    /// The next event if it comes before `deadline`.
+    pub(crate) fn event_before(&mut self, deadline: Instant) -> Result<Option<Event>, Failed> {
+        while let Some(message) = self.client.recv(Some(deadline.saturating_duration_since(Instant::now())))? {
             if let ToClient::Event(event) = message {
                 return Ok(Some(event.cleaned()));
             }

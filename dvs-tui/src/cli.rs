@@ -45,6 +45,16 @@ pub(crate) struct Common {
     pub(crate) json: bool,
 }
 
+/// What the command of `watch --exec` finds in its environment.
+const WATCH_VARIABLES: &str = "\
+Variables for CMD, empty where they do not apply:
+  DVS_EVENT  call, network, audio, contact, contact-removed, history, client-attached, client-gone, acted, activity
+  DVS_CALL   number of the call, of a call or acted
+  DVS_STATE  of a call: lookup, connecting, calling, ringing, alerting (it rings here), busy, waiting, active, held,
+             reconnecting, ending, ended; of the network: online, offline; of acted: what was done
+  DVS_PEER   ID of the peer or contact
+  DVS_NAME   name of the contact; of a client-... or acted: the client; of an activity: its text";
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -91,7 +101,7 @@ pub(crate) enum Verb {
     /// Show the latest calls
     History {
         /// At most this many
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show the figures of the current call, or of the last one
@@ -105,8 +115,14 @@ pub(crate) enum Verb {
     /// Show the state of the overlay
     Network,
     /// Show what happens, as it happens
+    ///
+    /// With --json each line is an event by its name and what it carries: {"Call":{"call":1,"state":"Active",...}}.
+    #[command(after_long_help = WATCH_VARIABLES)]
     Watch {
-        /// Run CMD with sh for each event, with DVS_EVENT, DVS_CALL, DVS_STATE, DVS_PEER and DVS_NAME set
+        /// Run CMD with sh for each event, instead of showing it
+        ///
+        /// The commands run one after the other, in the order of the events. Up to 1000 events wait for their turn;
+        /// what comes beyond is left out, with a line on standard error.
         #[arg(long, value_name = "CMD")]
         exec: Option<String>,
     },
@@ -248,7 +264,13 @@ mod tests {
         assert_eq!(complaint(&["call"]), "the following required arguments were not provided: <WHO>");
         assert!(complaint(&["mute", "maybe"]).starts_with("invalid value 'maybe' for '[SWITCH]'"));
         assert!(complaint(&["id", "--hex", "--qr"]).contains("cannot be used with"));
-        for arguments in [&["history", "--limit", "many"][..], &["stats", "--call"], &["--fps", "0"]] {
+        for arguments in [
+            &["history", "--limit", "many"][..],
+            &["stats", "--call"],
+            &["status", "--no-such"],
+            &["--fps", "0"],
+            &["history", "--limit", "0"],
+        ] {
             assert!(!complaint(arguments).contains('\n'));
         }
     }

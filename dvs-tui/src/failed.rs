@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use dvs_proto::client::{CallError, ConnectError, Lost};
 use dvs_proto::message::{CallInfo, EndReason, Failure, FailureKind};
 
-use crate::ui::sanitise;
+use crate::ui::{calls, sanitise};
 
 /// Neither the user's nor the peer's fault.
 const INTERNAL: u8 = 1;
@@ -47,11 +47,31 @@ impl Failed {
         Self::new(INTERNAL, message)
     }
 
+    /// Something that is not there.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(NOT_FOUND, message)
+    }
+
+    /// Whether something is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code == NOT_FOUND
+    }
+
+    /// The same, and something that may help.
+    pub(crate) fn with_hint(self, hint: &str) -> Self {
+        let hint = sanitise::text(hint);
+        Self { message: self.message.map(|message| format!("{message}; {hint}")), ..self }
+    }
+
     /// A call that ended, and why.
     pub(crate) fn ended(call: &CallInfo) -> Self {
         let who = call.name.as_deref().unwrap_or(&call.peer);
         let reason = call.ended.unwrap_or(EndReason::Protocol);
-        Self::new(code_of(reason), why(reason, who))
+        let why = match calls::not_the_invited(call) {
+            Some(advice) => format!("{who} {advice}"),
+            None => why(reason, who),
+        };
+        Self::new(code_of(reason), why)
     }
 
     /// Says it on standard error.
@@ -164,7 +184,7 @@ fn why(reason: EndReason, who: &str) -> String {
         EndReason::PeerLost => format!("nothing is heard from {who} any more"),
         EndReason::Protocol => format!("the software of {who} broke the protocol"),
         EndReason::Version => format!("the software of {who} speaks another version; both need the same"),
-        EndReason::GoingAway => "a daemon shut down".to_owned(),
+        EndReason::GoingAway => "the daemon of one side was shut down".to_owned(),
         EndReason::PeerRestarted => format!("the daemon of {who} was restarted; call again"),
         EndReason::AnsweredElsewhere => format!("{who} was answered on another device"),
     }
@@ -172,7 +192,10 @@ fn why(reason: EndReason, who: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dvs_proto::message::Direction;
+
     use super::*;
+    use crate::ui::example;
 
     #[test]
     fn each_kind_of_failure_has_its_exit_code() {
@@ -196,6 +219,18 @@ mod tests {
     fn what_a_daemon_says_cannot_reach_the_terminal_raw() {
         let failed = Failed::from(Failure::new(FailureKind::NotFound, "no \x1b[2Jcall\n\u{202e}x"));
         assert_eq!(failed.message.unwrap(), "no [2Jcall x");
+    }
+
+    #[test]
+    fn another_key_is_measured_by_what_was_known() {
+        let ended = Some(EndReason::KeyChanged);
+        let contact = CallInfo { ended, ..example::call(Direction::Outgoing) };
+        let said = |call: &CallInfo| Failed::ended(call).message.unwrap();
+        assert!(said(&contact).starts_with("Alice shows another key than before"));
+        let stranger = CallInfo { name: None, ..contact };
+        let advice = "has another key than the invite names; do not go on, and ask its owner for a fresh invite";
+        assert_eq!(said(&stranger), format!("{} {advice}", stranger.peer));
+        assert_eq!(Failed::ended(&stranger).code, 6);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum ConnectError {
     #[error("dvsd is not installed; install it from its sources: sudo cargo xtask install")]
     NotInstalled,
     /// The daemon is there, but does not run.
-    #[error("dvsd is not running; start it: {}", start_command(directory))]
+    #[error("{}", not_running(directory))]
     NotRunning {
         /// Where it was looked for.
         directory: PathBuf,
@@ -146,14 +146,24 @@ impl From<Lost> for ConnectError {
     }
 }
 
-fn start_command(directory: &Path) -> String {
+/// What to do about a daemon that does not run. How one of somebody's own was started, only they know; without its
+/// directory the name is more likely wrong.
+fn not_running(directory: &Path) -> String {
+    let place = directory.display();
     if directory == Path::new(SYSTEM_DIRECTORY) {
-        "sudo systemctl start dvsd.socket".to_owned()
-    } else if crate::paths::directories().iter().any(|usual| usual == directory) {
-        "systemctl --user start dvsd.socket".to_owned()
+        "dvsd is not running; start it: sudo systemctl start dvsd.socket".to_owned()
+    } else if is_usual(directory) {
+        "dvsd is not running; start it: systemctl --user start dvsd.socket".to_owned()
+    } else if directory.exists() {
+        format!("dvsd is not running at {place}; start it as before, with its --config and --state-dir")
     } else {
-        format!("dvsd --runtime-dir {}", directory.display())
+        format!("no daemon at {place} (no such directory); start dvsd, or name its directory with --runtime-dir")
     }
+}
+
+/// Whether daemons that systemd starts use this directory.
+fn is_usual(directory: &Path) -> bool {
+    directory == Path::new(SYSTEM_DIRECTORY) || crate::paths::directories().iter().any(|usual| usual == directory)
 }
 
 /// Whether anything hints at an installed daemon: its user, or its program.
@@ -221,7 +231,11 @@ mod tests {
     fn a_daemon_that_does_not_run_is_started_the_way_its_place_demands() {
         let said = |directory: &str| ConnectError::NotRunning { directory: directory.into() }.to_string();
         assert!(said("/run/dvs").ends_with("sudo systemctl start dvsd.socket"));
-        assert!(said("/tmp/x").ends_with("dvsd --runtime-dir /tmp/x"));
+        let there = std::env::temp_dir().display().to_string();
+        let started_by_hand = "; start it as before, with its --config and --state-dir";
+        assert_eq!(said(&there), format!("dvsd is not running at {there}{started_by_hand}"));
+        let nowhere = "no daemon at /proc/x (no such directory); start dvsd, or name its directory with --runtime-dir";
+        assert_eq!(said("/proc/x"), nowhere);
     }
 
     #[test]

@@ -128,6 +128,13 @@ impl Calls {
         noted.or(ending).or(before.map(|_| Actor::Peer))
     }
 
+    /// It turned out that the peer holds the call.
+    pub(crate) fn held_by_peer(&mut self, call: u32) {
+        let held = self.ongoing.iter_mut().filter(|known| known.info.call == call);
+        held.for_each(|known| known.by = Some(Actor::Peer));
+        self.actors.remove(&call);
+    }
+
     /// Notes who did something to a call; what came of it is still to be told.
     pub(crate) fn acted(&mut self, call: u32, by: Actor) {
         self.actors.insert(call, by);
@@ -222,7 +229,7 @@ pub(crate) fn progress(info: &CallInfo, name: &str) -> String {
         CallState::Busy => format!("{name} is in another call"),
         CallState::Waiting => format!("waiting in {name}'s queue"),
         CallState::Active => format!("talking with {name}"),
-        CallState::Held => format!("{name} is on hold, neither side is heard"),
+        CallState::Held => format!("on hold with {name}, neither side is heard"),
         CallState::Reconnecting => format!("nothing heard from {name}, reconnecting"),
         CallState::Ending => "hanging up".to_owned(),
         CallState::Ended => "over".to_owned(),
@@ -329,10 +336,17 @@ pub(crate) fn why(reason: EndReason, direction: Direction, name: &str) -> String
         (EndReason::PeerLost, _) => "connection lost, nothing heard any more".to_owned(),
         (EndReason::KeyChanged, _) => "refused: another key than the known one showed up".to_owned(),
         (EndReason::Protocol, _) => format!("{name}'s software broke the protocol"),
-        (EndReason::GoingAway, _) => "a daemon shut down".to_owned(),
+        (EndReason::GoingAway, _) => "the daemon of one side was shut down".to_owned(),
         (EndReason::Media, _) => "sound could not be carried".to_owned(),
         (EndReason::Offline, _) => "we are offline: no other node answers".to_owned(),
     }
+}
+
+/// What to make of a stranger's key that is not the one of the invite, if that ended the call. A contact's key is
+/// compared with the one it had before.
+pub(crate) fn not_the_invited(info: &CallInfo) -> Option<&'static str> {
+    let invited = info.name.is_none() && info.ended == Some(EndReason::KeyChanged);
+    invited.then_some("has another key than the invite names; do not go on, and ask its owner for a fresh invite")
 }
 
 /// Whether a past call is one that the user missed.

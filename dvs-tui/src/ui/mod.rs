@@ -18,6 +18,7 @@
 mod app;
 pub(crate) mod calls;
 mod command;
+pub(crate) mod devices;
 pub(crate) mod environment;
 mod escape;
 #[cfg(test)]
@@ -30,7 +31,7 @@ mod run;
 pub(crate) mod sanitise;
 mod screens;
 mod terminal;
-mod text;
+pub(crate) mod text;
 mod theme;
 pub(crate) mod time;
 pub(crate) mod trust;

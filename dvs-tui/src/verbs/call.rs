@@ -10,16 +10,22 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::output::Output;
+use super::output::{Output, aside, mention_mute};
 use crate::attach::{Line, unexpected};
 use crate::failed::Failed;
 use crate::ui::calls;
 
 /// Dials, and follows the call until it rings or fails; with `wait`, until it is over.
 pub(super) fn run(target: String, wait: bool, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
-    let (line, _) = Line::open(directory)?;
-    let mut follower = Follower { line, wait, number: None, shown: None, interrupt: interrupts()? };
-    match follower.line.ask(Request::Dial { target })? {
+    let (line, snapshot) = Line::open(directory)?;
+    mention_mute(&snapshot.audio);
+    let mut follower = Follower { line, wait, number: None, shown: None, warned: false, interrupt: interrupts()? };
+    let reply = follower.line.ask(Request::Dial { target: target.clone() });
+    let reply = reply.map_err(|failed| match super::contacts::alike(&target, &snapshot.contacts) {
+        Some(name) if failed.is_not_found() => failed.with_hint(&format!("did you mean {name:?}?")),
+        _ => failed,
+    });
+    match reply? {
         // Its state may be ahead of the events, which tell all steps in order.
         Reply::Call(call) => follower.number = Some(call.call),
         // It is over already; its last event is on the way.
@@ -54,6 +60,8 @@ struct Follower {
     wait: bool,
     number: Option<u32>,
     shown: Option<CallState>,
+    /// Whether a trouble with the sound was told.
+    warned: bool,
     interrupt: SignalFd,
 }
 
@@ -94,10 +102,10 @@ impl Follower {
     fn next(&mut self) -> Result<Next, Failed> {
         loop {
             while let Some(event) = self.line.event_at_hand()? {
-                if let Event::Call(call) = event
-                    && self.is_ours(&call)
-                {
-                    return Ok(Next::Call(call));
+                match event {
+                    Event::Call(call) if self.is_ours(&call) => return Ok(Next::Call(call)),
+                    Event::Audio(audio) => self.warn(audio.trouble),
+                    _ => {}
                 }
             }
             let mut ends = [
@@ -112,6 +120,14 @@ impl Follower {
             if interrupt.any().unwrap_or(false) {
                 return Ok(Next::Interrupt);
             }
+        }
+    }
+
+    /// Tells of trouble with the sound, once.
+    fn warn(&mut self, trouble: Option<String>) {
+        if let Some(trouble) = trouble.filter(|_| self.wait && !self.warned) {
+            self.warned = true;
+            aside(&format!("warning: {trouble}"));
         }
     }
 

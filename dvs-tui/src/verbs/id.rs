@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-use super::output::Output;
+use super::output::{Output, aside};
 use crate::attach::Line;
 use crate::cli::IdForm;
 use crate::failed::Failed;
@@ -26,7 +26,23 @@ pub(super) fn run(form: &IdForm, directory: Option<PathBuf>, out: &mut Output) -
         } else {
             identity.id.clone()
         }
-    })
+    })?;
+    if form.invite {
+        address_hint(&snapshot.identity.invite).iter().for_each(|hint| aside(hint));
+    }
+    Ok(())
+}
+
+/// What to do about an invite that names no way into our overlay.
+fn address_hint(invite: &str) -> Option<String> {
+    let (_, parameters) = invite.split_once('?').unwrap_or((invite, ""));
+    let reachable = parameters.split('&').any(|one| one.starts_with("at=") || one.starts_with("via="));
+    let separator = if parameters.is_empty() { '?' } else { '&' };
+    let hint = format!(
+        "no address is known yet: this works only for people in your overlay; append {separator}at=HOST:5004 if you \
+         have an open port"
+    );
+    (!reachable).then_some(hint)
 }
 
 /// Upper case makes a smaller code, and means the same.
@@ -52,6 +68,14 @@ fn ink_is_light(code: &QrCode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invite_without_an_address_says_how_to_give_one() {
+        assert!(address_hint("dvs:dvs1q").unwrap().contains("append ?at=HOST:5004"));
+        assert!(address_hint("dvs:dvs1q?fp=abc").unwrap().contains("append &at=HOST:5004"));
+        assert_eq!(address_hint("dvs:dvs1q?fp=abc&at=192.0.2.1:5004"), None);
+        assert_eq!(address_hint("dvs:dvs1q?via=dvs1p@192.0.2.1:5004"), None);
+    }
 
     #[test]
     fn the_quiet_zone_is_light_with_and_without_colours() {

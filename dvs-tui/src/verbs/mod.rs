@@ -47,7 +47,7 @@ pub(crate) fn run(verb: Verb, common: &Common) -> Result<(), Failed> {
         Verb::Contacts { verb } => contacts::run(verb, directory(), &mut out),
         Verb::History { limit } => history::run(limit, directory(), &mut out),
         Verb::Stats { which, follow } => stats::run(which, follow, directory(), &mut out),
-        Verb::Watch { exec } => watch::run(exec.as_deref(), directory(), &mut out),
+        Verb::Watch { exec } => watch::run(exec, directory(), &mut out),
         Verb::Answer(_)
         | Verb::Decline(_)
         | Verb::Hangup(_)

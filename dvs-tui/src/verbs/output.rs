@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Standard output: lines for people, or JSON for programs.
 
-use std::io::{Stdout, Write, stdout};
+use std::io::{Stdout, Write, stderr, stdout};
 
+use dvs_proto::message::Audio;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
@@ -63,6 +64,19 @@ impl Output {
     pub(super) fn line(&mut self, text: &str) -> Result<(), Failed> {
         writeln!(self.stdout, "{text}")?;
         Ok(self.stdout.flush()?)
+    }
+}
+
+/// Says something besides, on standard error.
+pub(super) fn aside(text: &str) {
+    // Nothing can be done when even this fails.
+    let _ = writeln!(stderr(), "{text}");
+}
+
+/// Says that nobody will be heard before the microphone is switched on again.
+pub(super) fn mention_mute(audio: &Audio) {
+    if audio.muted {
+        aside("note: the microphone is muted; to speak: dvs-tui mute off");
     }
 }
 

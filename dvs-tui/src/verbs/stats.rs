@@ -12,11 +12,15 @@ use crate::failed::Failed;
 
 /// Shows the figures of a call; with `follow`, whenever there are new ones.
 pub(super) fn run(which: WhichCall, follow: bool, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
-    let (mut line, _) = Line::open(directory)?;
+    let (mut line, snapshot) = Line::open(directory)?;
     if follow {
         return follow_call(&mut line, which.call, out);
     }
-    match line.ask(Request::Stats { call: which.call })? {
+    let reply = line.ask(Request::Stats { call: which.call }).map_err(|failed| {
+        let never = which.call.is_none() && snapshot.calls.is_empty() && snapshot.history.is_empty();
+        if failed.is_not_found() && never { Failed::not_found("no call yet") } else { failed }
+    });
+    match reply? {
         Reply::Stats(stats) => out.show(&*stats, in_words),
         other => Err(unexpected(&other)),
     }

@@ -9,6 +9,7 @@ use super::output::{Output, table};
 use crate::attach::Line;
 use crate::failed::Failed;
 use crate::ui::calls;
+use crate::ui::text::plural;
 
 /// Shows the daemon's state.
 pub(super) fn status(directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
@@ -37,13 +38,14 @@ fn in_words(snapshot: &Snapshot) -> String {
 
 fn presence(network: &Network) -> String {
     let state = if network.online { "online" } else { "offline" };
-    format!("{state}, {} nodes, {} of them good", network.nodes, network.good)
+    format!("{state}, {}, {} of them good", plural(network.nodes, "node"), network.good)
 }
 
 fn sound(audio: &Audio) -> String {
-    let devices = match (audio.capture.as_str(), audio.playback.as_str()) {
-        ("", "") => String::new(),
-        (capture, playback) => format!(", microphone {capture}, loudspeaker {playback}"),
+    // The other back-ends have no devices, whatever the configuration names.
+    let devices = match audio.backend.as_str() {
+        "alsa" => format!(", microphone {}, loudspeaker {}", audio.capture, audio.playback),
+        _ => String::new(),
     };
     let muted = if audio.muted { ", muted" } else { "" };
     let deafened = if audio.deafened { ", deafened" } else { "" };
@@ -93,6 +95,13 @@ mod tests {
         let text = in_words(&example::snapshot());
         assert!(text.starts_with("daemon "), "{text}");
         assert!(text.lines().all(|line| line.len() < 120), "{text}");
+    }
+
+    #[test]
+    fn only_real_sound_has_devices() {
+        let audio = example::snapshot().audio;
+        assert_eq!(sound(&audio), "alsa, microphone plughw:USB, loudspeaker default");
+        assert_eq!(sound(&Audio { backend: "tone".into(), muted: true, ..audio }), "tone, muted");
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //!
 //! Levels and figures are left out: `dvs-tui stats --follow` shows those.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use dvs_proto::message::{CallInfo, CallState, Event};
 
@@ -12,37 +15,89 @@ use super::output::Output;
 use crate::attach::Line;
 use crate::failed::Failed;
 use crate::ui::calls;
+use crate::ui::text::plural;
 
-/// Commands that may run at the same time; the next event waits for one to end.
-const MAX_RUNNING: usize = 16;
+/// Events that wait for their commands; `watch --help` names the number. Reading on keeps the daemon from taking us
+/// for stuck.
+const MAX_WAITING: usize = 1000;
 
-/// Shows events as they come, and runs `command` for each.
-pub(super) fn run(command: Option<&str>, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
+/// Shows events as they come, or runs `command` for each.
+pub(super) fn run(command: Option<String>, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
     let (mut line, _) = Line::open(directory)?;
-    let mut running = Vec::new();
+    let Some(command) = command else {
+        loop {
+            out.show(&next(&mut line)?, in_words)?;
+        }
+    };
+    let runner = Runner::start(command)?;
+    let mut lost = Ok(());
+    while lost.is_ok() {
+        match next(&mut line) {
+            Ok(event) => {
+                if !runner.take(event) {
+                    break;
+                }
+            }
+            Err(error) => lost = Err(error),
+        }
+    }
+    runner.finish()?;
+    lost
+}
+
+/// The next event that is for watching.
+fn next(line: &mut Line) -> Result<Event, Failed> {
     loop {
         let event = line.event()?;
-        if matches!(event, Event::Levels(_) | Event::Stats(_)) {
-            continue;
-        }
-        match command {
-            Some(command) => start(command, &event, &mut running)?,
-            None => out.show(&event, in_words)?,
+        if !matches!(event, Event::Levels(_) | Event::Stats(_)) {
+            return Ok(event);
         }
     }
 }
 
-/// Starts `command`, which learns of the event by its environment: there nothing a peer chose can be taken for a
-/// part of the command.
-fn start(command: &str, event: &Event, running: &mut Vec<Child>) -> Result<(), Failed> {
-    let failed = |error: std::io::Error| Failed::internal(format!("cannot run sh: {error}"));
-    running.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-    if running.len() >= MAX_RUNNING {
-        running.remove(0).wait().map_err(failed)?;
+/// Runs a command for each event, one after the other in the order of the events.
+struct Runner {
+    waiting: SyncSender<Event>,
+    thread: JoinHandle<Result<(), Failed>>,
+}
+
+impl Runner {
+    fn start(command: String) -> Result<Self, Failed> {
+        let (waiting, events) = sync_channel(MAX_WAITING);
+        let thread = thread::Builder::new().name("exec".to_owned()).spawn(move || run_each(&command, &events));
+        let thread = thread.map_err(|error| Failed::internal(format!("cannot start a thread: {error}")))?;
+        Ok(Self { waiting, thread })
     }
-    let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).stdin(Stdio::null()).envs(variables(event));
-    running.push(shell.spawn().map_err(failed)?);
+
+    /// Queues the command for an event; false when no commands can be run any more.
+    fn take(&self, event: Event) -> bool {
+        match self.waiting.try_send(event) {
+            Ok(()) => true,
+            Err(TrySendError::Full(event)) => {
+                let kind = kind(&event);
+                // Nothing can be done when even this fails.
+                let _ = writeln!(io::stderr(), "dvs-tui: {MAX_WAITING} events wait for the command; left out: {kind}");
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// Lets the commands that wait still run.
+    fn finish(self) -> Result<(), Failed> {
+        drop(self.waiting);
+        self.thread.join().unwrap_or_else(|_| Err(Failed::internal("the commands' thread broke down")))
+    }
+}
+
+/// Runs `command` for each of `events`. It learns of the event by its environment: there nothing a peer chose can be
+/// taken for a part of the command.
+fn run_each(command: &str, events: &Receiver<Event>) -> Result<(), Failed> {
+    for event in events {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(command).stdin(Stdio::null()).envs(variables(&event));
+        shell.status().map_err(|error| Failed::internal(format!("cannot run sh: {error}")))?;
+    }
     Ok(())
 }
 
@@ -103,7 +158,7 @@ fn in_words(event: &Event) -> String {
             }
         }
         Event::Network(network) => {
-            format!("{}, {} nodes", if network.online { "online" } else { "offline" }, network.nodes)
+            format!("{}, {}", if network.online { "online" } else { "offline" }, plural(network.nodes, "node"))
         }
         Event::Audio(audio) => audio.trouble.clone().unwrap_or_else(|| {
             let on = |off: bool| if off { "off" } else { "on" };
@@ -143,14 +198,42 @@ mod tests {
     }
 
     #[test]
-    fn commands_run_at_the_same_time_but_not_without_limit() {
-        let client = ClientInfo { client: 1, uid: 0, name: "x".into() };
-        let mut running = Vec::new();
-        for _ in 0..MAX_RUNNING + 3 {
-            start("sleep 0.2", &Event::ClientGone(client.clone()), &mut running).unwrap();
-            assert!(running.len() <= MAX_RUNNING);
+    fn commands_run_one_after_the_other_in_the_order_of_the_events() {
+        let file = std::env::temp_dir().join(format!("dvs-tui-watch-{}", std::process::id()));
+        // The earlier a command, the longer it takes.
+        let command = format!("sleep 0.$((3 - DVS_CALL)); echo $DVS_CALL $DVS_STATE >>'{}'", file.display());
+        let runner = Runner::start(command).unwrap();
+        for (call, state) in [(1, CallState::Active), (2, CallState::Ending), (3, CallState::Ended)] {
+            assert!(runner.take(Event::Call(CallInfo { call, state, ..example::call(Direction::Incoming) })));
         }
-        running.into_iter().for_each(|mut child| drop(child.wait()));
+        runner.finish().unwrap();
+        let written = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(written, "1 active\n2 ending\n3 ended\n");
+    }
+
+    #[test]
+    fn events_beyond_the_queue_are_left_out_and_the_others_stay() {
+        let (waiting, events) = sync_channel(1);
+        let runner = Runner { waiting, thread: thread::spawn(|| Ok(())) };
+        let event = |id: &str| Event::ContactRemoved { id: id.to_owned() };
+        assert!(runner.take(event("first")) && runner.take(event("second")));
+        assert_eq!(events.try_recv().unwrap(), event("first"));
+        assert!(events.try_recv().is_err());
+    }
+
+    #[test]
+    fn the_help_names_every_state_and_event_that_commands_see() {
+        use clap::CommandFactory;
+        let mut cli = crate::cli::Cli::command();
+        let help = cli.find_subcommand_mut("watch").unwrap().render_long_help().to_string();
+        for state in "lookup connecting calling ringing alerting busy waiting active held reconnecting ending ended"
+            .split(' ')
+            .chain(["contact-removed", "client-gone", "acted", "history", "audio", "network", "activity"])
+            .chain(["DVS_EVENT", "DVS_CALL", "DVS_STATE", "DVS_PEER", "DVS_NAME", "1000"])
+        {
+            assert!(help.contains(state), "{state}");
+        }
     }
 
     #[test]

@@ -157,8 +157,9 @@ impl App {
             let line = calls::on_hold(current.by.as_ref(), &who(&current.info, self.theme()));
             return self.say(format!("{line}, and is the one to resume"), false);
         }
-        let request = Request::Hold { call: Some(current.info.call), on: Some(current.info.state != CallState::Held) };
-        self.ask(Purpose::Act, request);
+        let held = current.info.state == CallState::Held;
+        let request = Request::Hold { call: Some(current.info.call), on: Some(!held) };
+        self.ask(if held { Purpose::Resume } else { Purpose::Act }, request);
     }
 
     fn hang_up(&mut self) {

@@ -72,7 +72,10 @@ impl App {
     fn call_over(&mut self, change: &Change, info: CallInfo) {
         let name = who(&info, self.theme());
         let reason = info.ended.unwrap_or(EndReason::HungUp);
-        let why = why_by(reason, info.direction, &name, change.by.as_ref());
+        let why = match calls::not_the_invited(&info) {
+            Some(advice) => format!("{name} {advice}"),
+            None => why_by(reason, info.direction, &name, change.by.as_ref()),
+        };
         let told = self.calls.finished.as_ref().is_some_and(|finished| finished.info.call == info.call);
         if change.before.is_some() {
             self.call_ended(info, why);

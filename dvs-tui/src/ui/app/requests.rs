@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What is asked of the daemon, why, and what its answer changes.
 
-use dvs_proto::message::{CallStats, Failure, Reply, Request};
+use dvs_proto::message::{CallInfo, CallState, CallStats, Failure, Reply, Request};
 
 use super::{App, Effect, LEAVE_TIME, Link};
+use crate::ui::calls::{Actor, on_hold, who};
 use crate::ui::popups::{Popup, Verdict};
 use crate::ui::sanitise::Clean;
 
@@ -16,6 +17,8 @@ pub(super) enum Purpose {
     Quiet,
     /// To see whose a typed text is.
     Resolve { text: String },
+    /// To take a call off hold.
+    Resume,
     /// To answer a call at this client.
     Answer { call: u32 },
     /// To do what the open form says; the form closes when it is done.
@@ -53,6 +56,9 @@ impl App {
         if text.is_empty() {
             return self.set_verdict(Verdict::Empty);
         }
+        if self.link != Link::Up {
+            return self.set_verdict(Verdict::Unasked);
+        }
         self.set_verdict(Verdict::Asked);
         if !self.pending.values().any(|purpose| matches!(purpose, Purpose::Resolve { .. })) {
             self.ask(Purpose::Resolve { text: text.clone() }, Request::Resolve { text });
@@ -87,6 +93,7 @@ impl App {
             (Purpose::Mute, Reply::Switched { on }) => self.daemon.audio.muted = on,
             (Purpose::Deafen, Reply::Switched { on }) => self.daemon.audio.deafened = on,
             (Purpose::Leave, _) => self.quit(None),
+            (Purpose::Resume, Reply::Call(info)) => self.resumed(info),
             (Purpose::Form { done }, reply) => {
                 self.popup = None;
                 self.store(reply);
@@ -97,6 +104,17 @@ impl App {
                 self.say(done, false);
             }
             (_, reply) => self.store(reply),
+        }
+    }
+
+    /// A call that is still on hold although we do not hold it is held by the peer.
+    fn resumed(&mut self, info: CallInfo) {
+        let (call, held) = (info.call, info.state == CallState::Held);
+        let name = who(&info, self.theme());
+        self.call_changed(info);
+        if held {
+            self.calls.held_by_peer(call);
+            self.say(format!("{}, and is the one to resume", on_hold(Some(&Actor::Peer), &name)), false);
         }
     }
 
@@ -125,7 +143,9 @@ impl App {
                 self.say(why, true);
             }
             Purpose::Leave => self.quit(None),
-            Purpose::Act | Purpose::Told { .. } | Purpose::Mute | Purpose::Deafen => self.say(why, true),
+            Purpose::Act | Purpose::Resume | Purpose::Told { .. } | Purpose::Mute | Purpose::Deafen => {
+                self.say(why, true)
+            }
         }
     }
 
@@ -157,6 +177,7 @@ impl App {
     /// Forgets what was asked over a connection that is gone.
     pub(super) fn forget_requests(&mut self) {
         self.pending.clear();
+        self.resolve();
         self.levels_wanted = false;
         self.levels = None;
     }

@@ -9,7 +9,7 @@ use tui_input::Input as Field;
 use super::frame;
 use super::target::TargetField;
 use crate::ui::app::App;
-use crate::ui::keys::Context;
+use crate::ui::keys::{self, Context};
 
 const ID: &str = "ID  ";
 const NAME: &str = "Name";
@@ -70,10 +70,10 @@ impl AddContact {
         lines.extend(self.target.lines_for_contact(columns, theme));
         let name_row = u16::try_from(lines.len()).unwrap_or(u16::MAX);
         lines.push(frame::field_line(NAME, &self.name, columns, theme));
-        lines.extend(frame::trouble_lines(self.trouble.as_deref(), columns, theme));
-        let mut keys = frame::key_line(&[Context::Field], theme);
-        keys.spans.extend([Span::styled("Tab", theme.key()), Span::raw(" other field")]);
-        lines.push(keys);
+        lines.extend(frame::trouble_lines(self.target.news(self.trouble.as_deref()), columns, theme));
+        let keys = keys::hints(&[Context::Field]).into_iter().map(|binding| frame::hint(binding, theme));
+        let next = vec![Span::styled("Tab", theme.key()), Span::raw(" other field")];
+        lines.extend(frame::lines_of(keys.chain([next]), columns));
         let inside = frame::draw(frame, area, "Add contact", COLUMNS, lines, theme);
         let (row, label, field) = if self.naming { (name_row, NAME, &self.name) } else { (0, ID, &self.target.input) };
         frame::set_cursor(frame, inside, row, label, field);

@@ -10,6 +10,8 @@ use super::frame;
 use crate::ui::app::App;
 use crate::ui::keys::Context;
 
+const COLUMNS: u16 = 58;
+
 /// What to do after a yes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Confirm {
@@ -48,13 +50,14 @@ impl Confirm {
     /// Draws the question.
     pub(crate) fn draw(&self, app: &App, frame: &mut Frame<'_>, area: Rect) {
         let theme = app.theme();
-        let lines = vec![
+        let mut lines = vec![
             Line::default(),
             Line::styled(format!(" {}", self.question), theme.strong()),
             Line::raw(format!(" {}", self.consequence)),
             Line::default(),
-            frame::key_line(&[Context::Confirm], theme),
         ];
-        frame::draw(frame, area, self.title, 58, lines, theme);
+        let columns = COLUMNS.min(area.width).saturating_sub(2);
+        lines.extend(frame::key_lines(&[Context::Confirm], columns, theme));
+        frame::draw(frame, area, self.title, COLUMNS, lines, theme);
     }
 }

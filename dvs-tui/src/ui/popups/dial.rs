@@ -32,9 +32,9 @@ impl Dial {
         let theme = app.theme();
         let columns = COLUMNS.min(area.width).saturating_sub(2);
         let mut lines = vec![frame::field_line(LABEL, &self.target.input, columns, theme)];
-        lines.extend(self.target.lines(columns, theme));
-        lines.extend(frame::trouble_lines(self.trouble.as_deref(), columns, theme));
-        lines.push(frame::key_line(&[Context::Field], theme));
+        lines.extend(self.target.lines("ID, invite or name", columns, theme));
+        lines.extend(frame::trouble_lines(self.target.news(self.trouble.as_deref()), columns, theme));
+        lines.extend(frame::key_lines(&[Context::Field], columns, theme));
         let inside = frame::draw(frame, area, "Call", COLUMNS, lines, theme);
         frame::set_cursor(frame, inside, 0, LABEL, &self.target.input);
     }

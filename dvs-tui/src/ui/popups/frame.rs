@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph};
 use tui_input::Input as Field;
 
-use crate::ui::keys::{self, Context};
+use crate::ui::keys::{self, Binding, Context};
 use crate::ui::text;
 use crate::ui::theme::Theme;
 
@@ -32,14 +32,31 @@ pub(super) fn draw(
     inside
 }
 
-/// The keys that hold in `contexts`, as one line.
-pub(super) fn key_line(contexts: &[Context], theme: Theme) -> Line<'static> {
-    let mut spans = vec![Span::raw(" ")];
-    for binding in keys::hints(contexts) {
-        let key = binding.shown().map(|key| key.to_string()).unwrap_or_default();
-        spans.extend([Span::styled(key, theme.key()), Span::raw(format!(" {}   ", binding.footer))]);
+/// The keys that hold in `contexts`, in as many lines as they need.
+pub(super) fn key_lines(contexts: &[Context], columns: u16, theme: Theme) -> Vec<Line<'static>> {
+    lines_of(keys::hints(contexts).into_iter().map(|binding| hint(binding, theme)), columns)
+}
+
+/// A key and what it does.
+pub(super) fn hint(binding: &Binding, theme: Theme) -> Vec<Span<'static>> {
+    let key = binding.shown().map(|key| key.to_string()).unwrap_or_default();
+    vec![Span::styled(key, theme.key()), Span::raw(format!(" {}", binding.footer))]
+}
+
+/// Groups of spans in lines of at most `columns`; no group is cut as long as it fits a line of its own.
+pub(super) fn lines_of(groups: impl Iterator<Item = Vec<Span<'static>>>, columns: u16) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for group in groups {
+        let needed: usize = group.iter().map(|span| text::width(&span.content)).sum();
+        match lines.last_mut() {
+            Some(line) if text::line_width(line) + 3 + needed <= usize::from(columns) => {
+                line.spans.push(Span::raw("   "));
+                line.spans.extend(group);
+            }
+            _ => lines.push(Line::from_iter([Span::raw(" ")].into_iter().chain(group))),
+        }
     }
-    Line::from(spans)
+    lines
 }
 
 /// A labelled text field; the part around the cursor is shown.

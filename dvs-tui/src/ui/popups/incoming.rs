@@ -44,13 +44,13 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     if info.trust == Trust::Changed {
         lines.extend(paragraph("Another key than before: this may be somebody else.", room + 2, theme.bad()));
     }
-    lines.push(keys_line(app));
+    lines.extend(key_lines(app, COLUMNS.min(area.width).saturating_sub(2)));
     frame::draw(frame, area, "Incoming call", COLUMNS, lines, theme);
 }
 
 /// The keys; faint as long as they are ignored.
-fn keys_line(app: &App) -> Line<'static> {
+fn key_lines(app: &App, columns: u16) -> Vec<Line<'static>> {
     let theme = app.theme();
-    let line = frame::key_line(&[Context::Incoming], theme);
-    if app.guarded() { line.style(theme.faint()) } else { line }
+    let lines = frame::key_lines(&[Context::Incoming], columns, theme);
+    if app.guarded() { lines.into_iter().map(|line| line.style(theme.faint())).collect() } else { lines }
 }

@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 
 use crate::ui::app::App;
 use crate::ui::text::chunks;
+use crate::ui::theme::Theme;
 use crate::ui::widgets::qr;
 
 /// What the QR code says.
@@ -68,19 +69,32 @@ pub(super) fn draw(code: Code, app: &App, frame: &mut Frame<'_>, area: Rect) {
 fn draw_text(app: &App, frame: &mut Frame<'_>, area: Rect, too_small: Option<(u16, u16)>) {
     let (theme, identity) = (app.theme(), &app.daemon.identity);
     let columns = usize::from(area.width).saturating_sub(2);
-    let mut lines = Vec::new();
     let fingerprint = format!("Key fingerprint ({})", identity.algorithm);
-    let parts = [("ID", &identity.id), ("In hex", &identity.hex), (fingerprint.as_str(), &identity.fingerprint)];
-    for (label, value) in parts.into_iter().chain([("Invite: ID, key and address in one", &identity.invite)]) {
+    let id = ("ID", identity.id.as_str());
+    let key = [("In hex", identity.hex.as_str()), (fingerprint.as_str(), identity.fingerprint.as_str())];
+    let invite = ("Invite: ID, key and address in one", identity.invite.as_str());
+    let window = too_small.filter(|(columns, _)| *columns > 26);
+    let window = window.map(|(columns, rows)| format!(" QR code: needs a window of {columns}x{rows}"));
+    let mut lines = part_lines([id].into_iter().chain(key).chain([invite]), columns, theme);
+    if lines.len() > usize::from(area.height) {
+        lines.retain(|line| line.width() > 0);
+    }
+    if lines.len() > usize::from(area.height) {
+        // What is given to others comes first.
+        lines = part_lines([id, invite].into_iter().chain(key), columns, theme);
+        lines.retain(|line| line.width() > 0);
+    }
+    lines.extend(window.map(|words| Line::styled(words, theme.faint())));
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// Values below their labels, with blank lines between.
+fn part_lines<'a>(parts: impl Iterator<Item = (&'a str, &'a str)>, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for (label, value) in parts {
         lines.push(Line::styled(format!(" {label}"), theme.faint()));
         lines.extend(chunks(value, columns).into_iter().map(|piece| Line::raw(format!(" {piece}"))));
         lines.push(Line::default());
     }
-    if lines.len() > usize::from(area.height) {
-        lines.retain(|line| line.width() > 0);
-    }
-    if let Some((columns, rows)) = too_small.filter(|(columns, _)| *columns > 26) {
-        lines.push(Line::styled(format!(" QR code: needs a window of {columns}x{rows}"), theme.faint()));
-    }
-    frame.render_widget(Paragraph::new(lines), area);
+    lines
 }

@@ -10,6 +10,8 @@ use crate::ui::app::App;
 use crate::ui::calls::who;
 use crate::ui::keys::Context;
 
+const COLUMNS: u16 = 60;
+
 /// Draws the question.
 pub(super) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let theme = app.theme();
@@ -17,12 +19,13 @@ pub(super) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         Some(call) => format!(" There is a call with {}.", who(&call.info, theme)),
         None => " The call is over.".to_owned(),
     };
-    let lines = vec![
+    let mut lines = vec![
         Line::default(),
         Line::styled(question, theme.strong()),
         Line::raw(" It does not need this window."),
         Line::default(),
-        frame::key_line(&[Context::Quit], theme),
     ];
-    frame::draw(frame, area, "Quit", 60, lines, theme);
+    let columns = COLUMNS.min(area.width).saturating_sub(2);
+    lines.extend(frame::key_lines(&[Context::Quit], columns, theme));
+    frame::draw(frame, area, "Quit", COLUMNS, lines, theme);
 }

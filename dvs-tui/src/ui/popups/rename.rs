@@ -42,7 +42,7 @@ impl Rename {
         let columns = COLUMNS.min(area.width).saturating_sub(2);
         let mut lines = vec![frame::field_line(LABEL, &self.name, columns, theme)];
         lines.extend(frame::trouble_lines(self.trouble.as_deref(), columns, theme));
-        lines.push(frame::key_line(&[Context::Field], theme));
+        lines.extend(frame::key_lines(&[Context::Field], columns, theme));
         let inside = frame::draw(frame, area, &format!("Rename {}", self.old), COLUMNS, lines, theme);
         frame::set_cursor(frame, inside, 0, LABEL, &self.name);
     }

@@ -17,6 +17,8 @@ pub(crate) enum Verdict {
     Empty,
     /// The daemon has not answered yet.
     Asked,
+    /// The daemon is gone; it is asked when it is back.
+    Unasked,
     /// Somebody's.
     Known(Target),
     /// Nobody's; why.
@@ -52,16 +54,22 @@ impl TargetField {
     pub(super) fn lines_for_contact(&self, columns: u16, theme: Theme) -> Vec<Line<'static>> {
         match self.objection() {
             Some(why) => said(theme.symbols.bad, &why, columns, theme.bad()),
-            None => self.lines(columns, theme),
+            None => self.lines("dvs1..., 40 hex digits, or a dvs: invite", columns, theme),
         }
     }
 
-    /// The verdict on a text that is to be called.
-    pub(super) fn lines(&self, columns: u16, theme: Theme) -> Vec<Line<'static>> {
+    /// What the daemon has against a form, unless the verdict says it already.
+    pub(super) fn news<'a>(&self, trouble: Option<&'a str>) -> Option<&'a str> {
+        trouble.filter(|why| !matches!(&self.verdict, Verdict::Bad(said) if said == why))
+    }
+
+    /// The verdict on a text that is to be called; `hint` says what may be typed.
+    pub(super) fn lines(&self, hint: &str, columns: u16, theme: Theme) -> Vec<Line<'static>> {
         let good = |what: &str| said(theme.symbols.good, what, columns, theme.good());
         match &self.verdict {
-            Verdict::Empty => said(" ", "dvs1..., 40 hex digits, or a dvs: invite", columns, theme.faint()),
+            Verdict::Empty => said(" ", hint, columns, theme.faint()),
             Verdict::Asked => said(" ", "checking", columns, theme.faint()),
+            Verdict::Unasked => said(" ", "to be checked when the daemon is back", columns, theme.warning()),
             Verdict::Bad(why) => said(theme.symbols.bad, why, columns, theme.bad()),
             Verdict::Known(Target { name: Some(name), .. }) => good(name),
             Verdict::Known(target) => good(&format!("checksum ok: {}", short_id(&target.id, theme))),

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use crate::ui::app::{App, Link, View};
 use crate::ui::calls::{heading, who};
+use crate::ui::devices::Missing;
 use crate::ui::keys::{self, Action, Binding};
 use crate::ui::popups::Popup;
 use crate::ui::text::{self, join_fitting, line_width, plural, short_id};
@@ -102,8 +103,12 @@ pub(super) fn microphone(app: &App) -> Vec<Span<'static>> {
     if app.link != Link::Up {
         return vec![Span::styled(format!("{} mic unknown", theme.symbols.off), theme.warning())];
     }
+    let missing = Missing::of(audio);
     let mut spans = vec![match app.calls.current().map(|call| call.info.state) {
         _ if audio.muted => Span::styled(format!("{} MUTED", theme.symbols.stopped), theme.alarm()),
+        Some(CallState::Active | CallState::Reconnecting) if missing.microphone => {
+            Span::styled(format!("{} no microphone", theme.symbols.bad), theme.bad())
+        }
         Some(CallState::Active | CallState::Reconnecting) => {
             Span::styled(format!("{} mic live", theme.symbols.on), theme.good())
         }
@@ -111,6 +116,8 @@ pub(super) fn microphone(app: &App) -> Vec<Span<'static>> {
     }];
     if audio.deafened {
         spans.extend([Span::raw(" "), Span::styled(format!("{} DEAF", theme.symbols.stopped), theme.alarm())]);
+    } else if missing.loudspeaker {
+        spans.extend([Span::raw(" "), Span::styled(format!("{} no loudspeaker", theme.symbols.bad), theme.bad())]);
     }
     spans
 }

@@ -11,6 +11,7 @@ use ratatui::widgets::{Block, Paragraph};
 use super::bars;
 use crate::ui::app::{App, Link};
 use crate::ui::calls::{self, Actor, Finished, Ongoing, talking, who};
+use crate::ui::devices::Missing;
 use crate::ui::keys::{self, Action};
 use crate::ui::text::{self, join_fitting};
 use crate::ui::theme::Theme;
@@ -76,7 +77,7 @@ fn of_call(app: &App, call: &Ongoing, columns: usize) -> Panel {
     let (theme, info) = (app.theme(), &call.info);
     let mut lines = Vec::new();
     if info.state != CallState::Active {
-        lines.push(progress(app, call));
+        lines.push(progress(app, call, columns));
     }
     if matches!(info.state, CallState::Active | CallState::Reconnecting) {
         lines.push(sound(app, columns));
@@ -108,7 +109,7 @@ fn title(app: &App, info: &CallInfo) -> Vec<Span<'static>> {
 }
 
 /// What goes on, and for how long.
-fn progress(app: &App, call: &Ongoing) -> Line<'static> {
+fn progress(app: &App, call: &Ongoing, columns: usize) -> Line<'static> {
     let theme = app.theme();
     let name = who(&call.info, theme);
     let seconds = timer(app.seconds_in_state(call.info.call));
@@ -116,8 +117,8 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
         CallState::Reconnecting | CallState::Held => theme.warning(),
         _ => theme.strong(),
     };
-    let mut line =
-        Line::from(vec![Span::styled(format!(" {}", told(call, &name)), style), Span::raw(format!("   {seconds}"))]);
+    let words = text::cut(&told(call, &name), columns.saturating_sub(seconds.len() + 5), theme);
+    let mut line = Line::from(vec![Span::styled(format!(" {words}"), style), Span::raw(format!("   {seconds}"))]);
     let hint = match call.info.state {
         CallState::Held if call.by != Some(Actor::Peer) => Some((Action::Hold, "resumes")),
         CallState::Alerting => Some((Action::Answer, "answers")),
@@ -126,7 +127,11 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
     if let Some((action, word)) = hint
         && let Some(key) = keys::shown(&app.contexts(), action)
     {
-        line.spans.extend([Span::styled(format!("   {key}"), theme.key()), Span::raw(format!(" {word}"))]);
+        let hint = [Span::styled(format!("   {key}"), theme.key()), Span::raw(format!(" {word}"))];
+        let needed: usize = hint.iter().map(|span| text::width(&span.content)).sum();
+        if text::line_width(&line) + needed <= columns {
+            line.spans.extend(hint);
+        }
     }
     line
 }
@@ -148,19 +153,30 @@ fn sound(app: &App, columns: usize) -> Line<'static> {
         Some(level) => format!("{} {}", meter::bar(level, room, theme), meter::decibels(level)),
         None => meter::bar(i16::MIN, room, theme),
     };
-    let switch = |off: bool, word: &str, level: Option<i16>| {
-        if off {
-            let word = format!(" {} {word} ", theme.symbols.stopped);
-            let rest = half.saturating_sub(text::width(&word));
-            vec![Span::styled(word, theme.alarm()), Span::raw(" ".repeat(rest))]
-        } else {
-            vec![Span::raw(text::fit(&side(level), half, theme))]
-        }
+    let instead = |word: String, style: Style| {
+        let rest = half.saturating_sub(text::width(&word));
+        vec![Span::styled(word, style), Span::raw(" ".repeat(rest))]
     };
+    let switch = |off: bool, missing: bool, words: [&str; 2], level: Option<i16>| match (off, missing, words) {
+        (true, _, [off, _]) => instead(format!(" {} {off} ", theme.symbols.stopped), theme.alarm()),
+        (_, true, [_, missing]) => instead(format!("{} {missing}", theme.symbols.bad), theme.bad()),
+        _ => vec![Span::raw(text::fit(&side(level), half, theme))],
+    };
+    let missing = Missing::of(audio);
     let mut spans = vec![Span::styled(" mic  ", theme.faint())];
-    spans.extend(switch(audio.muted, "MUTED", app.levels.map(|levels| levels.capture)));
+    spans.extend(switch(
+        audio.muted,
+        missing.microphone,
+        ["MUTED", "no microphone"],
+        app.levels.map(|levels| levels.capture),
+    ));
     spans.push(Span::styled(" peer ", theme.faint()));
-    spans.extend(switch(audio.deafened, "DEAFENED", app.levels.map(|levels| levels.playback)));
+    spans.extend(switch(
+        audio.deafened,
+        missing.loudspeaker,
+        ["DEAFENED", "no loudspeaker"],
+        app.levels.map(|levels| levels.playback),
+    ));
     Line::from(spans)
 }
 
@@ -173,9 +189,15 @@ fn quality(stats: Option<&CallStats>, app: Option<&App>, columns: usize, theme: 
     if let (Some(rtt), Some(trail)) = (&mut rtt, trail) {
         rtt.push(Span::raw(format!(" {trail}")));
     }
-    let jitter = format!("{} (buffer {})", milliseconds(stats.jitter_us), stats.buffer_us / 1_000);
-    let loss = format!("{} (fec {}, plc {})", loss(stats), stats.recovered, stats.concealed);
-    let others = [group("loss", loss), group("jitter", jitter)];
+    let (jitter, lost) = (milliseconds(stats.jitter_us), loss(stats));
+    let buffered = format!("{jitter} (buffer {})", stats.buffer_us / 1_000);
+    let rescued = format!("{lost} (recovered {}, concealed {})", stats.recovered, stats.concealed);
+    let first: usize = rtt.iter().flatten().map(|span| text::width(&span.content)).sum();
+    // Both labels, and two blanks before each.
+    let fits = |(lost, jitter): &(&String, &String)| first + 15 + text::width(lost) + text::width(jitter) < columns;
+    let choices = [(&rescued, &buffered), (&rescued, &jitter), (&lost, &buffered)];
+    let (lost, jitter) = choices.into_iter().find(fits).unwrap_or((&lost, &jitter));
+    let others = [group("loss", lost.clone()), group("jitter", jitter.clone())];
     indented(join_fitting(rtt.into_iter().chain(others).collect(), columns))
 }
 
@@ -188,7 +210,8 @@ fn rates(app: &App, columns: usize) -> Line<'static> {
     if let Some(stats) = app.stats.as_ref().filter(|_| !held) {
         groups.push(group("up", kilobits(stats.tx_bitrate)));
         groups.push(group("down", kilobits(stats.rx_bitrate)));
-        if let Some(delay) = stats.mouth_to_ear_us {
+        // Without a device no sound goes all the way.
+        if let Some(delay) = stats.mouth_to_ear_us.filter(|_| !Missing::of(&app.daemon.audio).any()) {
             groups.push(group("mouth-to-ear", format!("{} {}", theme.symbols.about, milliseconds(delay))));
         }
     }
@@ -259,7 +282,7 @@ pub(super) fn words(app: &App, columns: usize) -> Option<Line<'static>> {
     let theme = app.theme();
     match (shown(app), &app.calls.finished) {
         (Some(call), _) if call.info.state == CallState::Active || app.link != Link::Up => None,
-        (Some(call), _) => Some(progress(app, call)),
+        (Some(call), _) => Some(progress(app, call, columns)),
         (None, Some(finished)) => {
             let line = format!(" call ended: {}", finished.why);
             Some(Line::styled(text::cut(&line, columns, theme), theme.strong()))

@@ -21,6 +21,7 @@ use crate::ui::time::{Now, Zone};
 const NORMAL: (u16, u16) = (80, 24);
 const SMALL: (u16, u16) = (60, 16);
 const COMPACT: (u16, u16) = (52, 14);
+const NARROW: (u16, u16) = (40, 12);
 const TINY: (u16, u16) = (28, 7);
 const WIDE: (u16, u16) = (120, 40);
 
@@ -281,11 +282,71 @@ fn on_hold() {
 }
 
 #[test]
+fn hints_are_never_cut() {
+    let mut scene = in_daily_use();
+    scene.talk();
+    let you = example::snapshot().clients.swap_remove(0);
+    scene.event(Event::Acted { client: you, action: "hold".into(), call: Some(1) });
+    scene.event(Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) }));
+    assert_snapshot!("held_60x16", scene.draw(SMALL));
+    scene.press("q");
+    assert_snapshot!("quit_40x12", scene.draw(NARROW));
+}
+
+#[test]
+fn resuming_while_the_peer_holds_says_so() {
+    let mut snapshot = example::snapshot();
+    // Nobody knows who put it on hold before this client came.
+    let held = CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) };
+    snapshot.calls = vec![held.clone()];
+    let mut scene = Scene::new(snapshot);
+    scene.press("h");
+    scene.answer(Ok(Reply::Call(held)));
+    let screen = scene.draw(NORMAL);
+    assert!(screen.contains("Alice put you on hold, and is the one to resume"), "{screen}");
+    assert!(screen.contains("Alice put you on hold, neither side is heard"), "{screen}");
+}
+
+#[test]
+fn a_bad_id_to_dial_is_complained_about_once() {
+    let mut scene = in_daily_use();
+    scene.press("d");
+    assert!(scene.draw(NORMAL).contains("ID, invite or name"));
+    scene.press("x");
+    let why = "the checksum does not fit: is there a typo?";
+    scene.answer(Err(Failure::new(FailureKind::BadInput, why)));
+    scene.press("\n");
+    scene.answer(Err(Failure::new(FailureKind::BadInput, why)));
+    let screen = scene.draw(NORMAL);
+    assert_eq!(screen.matches(why).count(), 1, "{screen}");
+}
+
+#[test]
+fn nothing_is_checked_while_the_daemon_is_gone() {
+    let mut scene = in_daily_use();
+    scene.press("dab");
+    scene.feed(Input::Unlinked { why: "dvsd closed the connection".into(), retry: Duration::from_secs(2) });
+    let checked_later = "to be checked when the daemon is back";
+    assert!(scene.draw(NORMAL).contains(checked_later));
+    scene.press("c");
+    assert!(scene.draw(NORMAL).contains(checked_later));
+    scene.feed(Input::Linked(Box::new(example::snapshot())));
+    assert!(scene.draw(NORMAL).contains("checking"));
+}
+
+#[test]
+fn my_id_and_the_invite_fit_a_narrow_window() {
+    let mut scene = in_daily_use();
+    scene.press("I");
+    assert_snapshot!("my_id_40x12", scene.draw(NARROW));
+}
+
+#[test]
 fn reconnecting_with_a_device_in_trouble_and_a_second_call() {
     let mut scene = in_daily_use();
     scene.talk();
     scene.event(Event::Call(CallInfo { state: CallState::Reconnecting, ..example::active(Direction::Outgoing) }));
-    let trouble = Some("plughw:USB is held by PipeWire (pid 812); trying again".into());
+    let trouble = Some("capture device 'plughw:USB' is held by PipeWire (pid 812); trying again".into());
     scene.event(Event::Audio(dvs_proto::message::Audio { trouble, ..example::empty().audio }));
     let held = CallInfo {
         call: 2,
@@ -297,6 +358,17 @@ fn reconnecting_with_a_device_in_trouble_and_a_second_call() {
     scene.event(Event::Call(held));
     scene.wait(4);
     assert_snapshot!(scene.draw(NORMAL));
+}
+
+#[test]
+fn a_call_without_devices_does_not_look_like_one_that_is_heard() {
+    let mut scene = in_daily_use();
+    scene.talk();
+    let mut audio = example::empty().audio;
+    audio.trouble = Some("capture device 'usb' not found; playback device 'usb' not found".into());
+    scene.event(Event::Audio(audio));
+    assert_snapshot!("no_devices_80x24", scene.draw(NORMAL));
+    assert_snapshot!("no_devices_52x14", scene.draw(COMPACT));
 }
 
 #[test]
