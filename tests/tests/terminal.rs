@@ -236,7 +236,7 @@ fn a_daemon_that_dies_is_missed_and_found_again() {
     trio.alice.daemon.crash().unwrap();
     alice.wait_for_texts(LIMIT, &["○ no daemon", "The daemon is gone; trying again in"]).unwrap();
     alice.wait_until_gone(LIMIT, "mic live").unwrap();
-    alice.wait_for_text(LIMIT, "dvsd is not running; start it: dvsd").unwrap();
+    alice.wait_for_text(LIMIT, "dvsd is not running at").unwrap();
     let bootstrap = vec![trio.bootstrap.address().unwrap()];
     trio.alice.daemon.restart(&Setup { bootstrap, ..tone() }).unwrap();
     alice.wait_for_texts(LIMIT, &["● online", "Call ended: Bob", "our daemon stopped, and the call with it"]).unwrap();
@@ -318,6 +318,6 @@ fn without_a_daemon_one_line_says_what_to_do() {
     let nowhere = directory.path().join("run").display().to_string();
     let mut alice = Terminal::run(&program("dvs-tui").unwrap(), (200, 10), &["--runtime-dir", &nowhere], &[]).unwrap();
     assert_eq!(alice.wait_for_exit(LIMIT).unwrap().exit_code(), 3);
-    assert_eq!(alice.text().trim(), format!("dvs-tui: dvsd is not running; start it: dvsd --runtime-dir {nowhere}"));
+    assert_eq!(alice.text().trim(), format!("dvs-tui: no daemon at {nowhere} (no such directory); start dvsd, or name its directory with --runtime-dir"));
     assert!(alice.is_given_back().unwrap());
 }
