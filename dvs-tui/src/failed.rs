@@ -37,6 +37,11 @@ impl Failed {
         Self { code, message: Some(sanitise::text(&message.into())) }
     }
 
+    /// A command line that makes no sense.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, message)
+    }
+
     /// A failure of the program or the system.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(INTERNAL, message)
@@ -61,7 +66,11 @@ impl Failed {
 
 impl From<ConnectError> for Failed {
     fn from(error: ConnectError) -> Self {
-        Self::new(UNREACHABLE, error.to_string())
+        let code = match error {
+            ConnectError::NotInGroup { .. } | ConnectError::LoginNeeded | ConnectError::Denied { .. } => PERMISSION,
+            _ => UNREACHABLE,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

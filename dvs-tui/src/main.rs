@@ -26,6 +26,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Failed> {
     match cli.verb {
         Some(verb) => verbs::run(verb, &cli.common).map(|()| ExitCode::SUCCESS),
+        None if cli.common.json => Err(Failed::usage("--json needs a verb, for example: dvs-tui status --json")),
         None => ui::run(ui::Options {
             runtime_dir: cli.common.runtime_dir,
             fps: cli.fps,

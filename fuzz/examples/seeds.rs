@@ -16,6 +16,9 @@ const BOB_CALLED: u8 = 1;
 const MALLORY_CALLED: u8 = 2;
 const NOBODY_CALLED: u8 = 3;
 
+/// A PATH_CHALLENGE, the shortest frame that is answered to where it came from.
+const CHALLENGE: [u8; 11] = [0x82, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/udp_datagram");
     std::fs::create_dir_all(&directory)?;
@@ -55,6 +58,10 @@ fn scripts() -> Vec<(String, Script)> {
         ("cookies", cookies),
         ("garbage_in_a_session", knocked.clone().step(Op::Text, 0, &[0, 0, 0, 0, 1, 0, 9]).wait(10)),
         ("many_in_one_packet", knocked.clone().step(Op::Text, 0, &[&[0; 4][..], &[0x85, 0, 0].repeat(99)].concat())),
+        (
+            "challenges_from_elsewhere",
+            knocked.clone().step(Op::Text, 12, &[&[0; 4][..], &CHALLENGE.repeat(100)].concat()),
+        ),
         ("dial_mallory", dialled.wait(12)),
         ("dial_nobody", Script::new(NOBODY_CALLED).step(Op::User, 2, &[]).wait(14)),
         ("contact_and_block", Script::new(MALLORY_CALLED).step(Op::User, 8, &[]).step(Op::User, 10, &[]).wait(12)),

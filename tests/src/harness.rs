@@ -278,6 +278,17 @@ pub fn program(name: &str) -> Result<PathBuf> {
     beside.ok_or_else(|| anyhow!("{name} is not built: run `cargo build --workspace --bins`, or `cargo xtask test`"))
 }
 
+/// Whether a test with special needs can run. Where it cannot, it is skipped loudly; but never in CI, where it fails.
+pub fn runs_or_is_skipped(test: &str, needs: Result<()>) -> bool {
+    let Err(why) = needs else { return true };
+    assert!(std::env::var_os("CI").is_none(), "{test} cannot run in CI: {why:#}");
+    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+    {
+        eprintln!("SKIPPED (needs root): {test}: {why:#}");
+    }
+    false
+}
+
 /// Asks `look` again and again until it finds something, for `limit` at most.
 pub fn wait_for<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let start = Instant::now();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What the system tests, the demo and the benches of DVS stand on: daemons started in temporary directories, virtual
-//! sound cards, networks of namespaces joined by links as bad as wanted, and real speech.
+//! sound cards, networks of namespaces joined by links as bad as wanted, machines booted for a test, and real
+//! speech.
 
 pub mod alignment;
 pub mod capture;
@@ -12,6 +13,7 @@ pub mod harness;
 pub mod impair;
 pub mod latency;
 pub mod link;
+pub mod machine;
 pub mod netns;
 pub mod speech;
 pub mod stalls;

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sched::{CloneFlags, setns};
 
+use crate::harness;
 use crate::impair::Conditions;
 use crate::link::{Link, tun};
 
@@ -28,13 +29,7 @@ pub fn available() -> Result<()> {
 
 /// Makes a test that needs namespaces either run, fail or be skipped loudly: where CI runs it must not be skipped.
 pub fn available_or_skipped(test: &str) -> bool {
-    let Err(why) = available() else { return true };
-    assert!(std::env::var_os("CI").is_none(), "{test} cannot run in CI: {why:#}");
-    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-    {
-        eprintln!("SKIPPED (needs root): {test}: {why:#}");
-    }
-    false
+    harness::runs_or_is_skipped(test, available())
 }
 
 /// A network namespace with its loopback up.

@@ -128,6 +128,15 @@ impl Terminal {
         self.wait_until(limit, &format!("{text:?}"), |screen| screen.contents().contains(text))
     }
 
+    /// Waits until all of `texts` are on the screen at once. A screen is drawn in pieces, so that what one wait found
+    /// says nothing of the rest of it.
+    pub fn wait_for_texts(&mut self, limit: Duration, texts: &[&str]) -> Result<String> {
+        self.wait_until(limit, &format!("{texts:?}"), |screen| {
+            let contents = screen.contents();
+            texts.iter().all(|text| contents.contains(text))
+        })
+    }
+
     /// Waits until `text` is no longer on the screen.
     pub fn wait_until_gone(&mut self, limit: Duration, text: &str) -> Result<String> {
         self.wait_until(limit, &format!("the end of {text:?}"), |screen| !screen.contents().contains(text))

@@ -102,7 +102,7 @@ fn clicks_and_speech() -> [Way; 2] {
 }
 
 #[test]
-fn clicks_and_speech_go_both_ways_through_real_sound_cards() {
+fn f30_clicks_and_speech_go_both_ways_through_the_cards_they_are_named_for() {
     let _alone = alone();
     // Where the machine stands still for a moment, playout rightly waits longer from then on: not every call counts.
     let mut best = f64::INFINITY;

@@ -131,8 +131,8 @@ fn opus(samples: &[i16]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn two_hosts_that_speak_only_ipv6_talk() {
-    if !netns::available_or_skipped("two_hosts_that_speak_only_ipv6_talk") {
+fn n06_two_hosts_that_speak_only_ipv6_talk() {
+    if !netns::available_or_skipped("n06_two_hosts_that_speak_only_ipv6_talk") {
         return;
     }
     let pair = Pair::new(Conditions::default()).unwrap();

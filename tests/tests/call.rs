@@ -67,7 +67,7 @@ fn nobody_answers_and_the_caller_is_told() {
 }
 
 #[test]
-fn a_contact_in_a_call_is_busy_for_a_third() {
+fn f26_a_contact_in_a_call_is_busy_for_a_third() {
     let mut trio = trio();
     let known = vec![trio.bootstrap.address().unwrap()];
     let mut carol = dvs_tests::trio::Party::start("Carol", &Setup { bootstrap: known, ..Setup::loopback() }).unwrap();
@@ -116,4 +116,37 @@ fn contacts_and_history_survive_a_restart() {
     assert_eq!(after.contacts, before.contacts);
     assert_eq!(after.history, before.history);
     assert_eq!(after.history[0].name.as_deref(), Some("Bob"));
+}
+
+#[test]
+fn the_figures_of_a_call_are_its_own_and_outlive_it() {
+    let mut trio = trio();
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        trio.talk().unwrap();
+        wait_for(PATIENCE, "media", || Ok((trio.bob.handset.stats()?.received > 100).then_some(()))).unwrap();
+        trio.alice.handset.hang_up().unwrap();
+        trio.alice.handset.wait_for_end(PATIENCE).unwrap();
+        trio.bob.handset.wait_for_end(PATIENCE).unwrap();
+        sent.push(trio.alice.handset.stats().unwrap());
+    }
+    for stats in sent {
+        assert!((100..=400).contains(&stats.sent), "{stats:?}");
+        assert_eq!(stats.packet_bytes, 93);
+        assert!(stats.rtt_us.is_some());
+    }
+}
+
+#[test]
+fn a_blocked_peer_neither_rings_nor_is_dialled() {
+    let mut trio = trio();
+    let [alice, bob] = [trio.alice.handset.id().unwrap(), trio.bob.handset.id().unwrap()];
+    trio.bob.handset.ask(Request::ContactBlock { contact: alice.clone(), on: true }).unwrap();
+    let refused = trio.bob.handset.dial(&alice).unwrap_err();
+    assert!(format!("{refused:#}").contains("unblock"), "{refused:#}");
+    trio.alice.handset.dial(&bob).unwrap();
+    // The caller is not told that it is blocked.
+    let ended = trio.alice.handset.wait_for_end(PATIENCE).unwrap();
+    assert!(matches!(ended, EndReason::NoReply | EndReason::Unreachable), "{ended:?}");
+    assert!(trio.bob.handset.snapshot().unwrap().calls.is_empty());
 }

@@ -8,6 +8,7 @@ mod bench;
 mod chroot;
 mod demo;
 mod fuzz;
+mod install;
 mod packages;
 mod run;
 mod test;
@@ -24,9 +25,13 @@ cargo xtask COMMAND
                                        --tui   opens the terminal client in the running call
                                        --alsa  speak and listen through the sound card
   test [FILTER]                      All tests, or those whose name contains FILTER. As root also those that make
-                                     networks of their own.
+                                     networks and boot machines of their own.
   bench call [--json] [--seconds N]  One call's processor time and delay beside the least a call can cost.
   fuzz [--seconds N] [TARGET]        Every fuzz target, or one, for N seconds each (600).
+  install [--root DIR] [--from DIR]  Builds DVS and installs it on this machine with its units, users and directories.
+                                       --root  only puts the files below DIR, for packages
+                                       --from  takes dvsd and dvs-tui from DIR, built before
+  uninstall [--root DIR]             Removes it; settings, identity and contacts stay.
   ci                                 Everything that must pass before a change is accepted (.ci/run).
   chroot [--keep] [demo] [test]      Both or one of these in a fresh Debian 12 with only Rust and gcc. Needs root.
   help                               This text.
@@ -52,6 +57,8 @@ fn dispatch(command: &str, arguments: &[String]) -> Outcome<ExitCode> {
         "bench" => bench::run(arguments),
         "fuzz" => fuzz::run(arguments),
         "chroot" => chroot::run(arguments),
+        "install" => install::install(arguments),
+        "uninstall" => install::uninstall(arguments),
         "ci" => run::last(run::at_root(".ci/run")),
         "help" | "--help" | "-h" => {
             println!("{HELP}");

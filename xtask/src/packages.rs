@@ -38,13 +38,16 @@ pub(crate) const BUILD: &[Package] = &[
 /// Recordings of real speech.
 pub(crate) const SPEECH: &[Package] = &[package("alsa-utils", Probe::File("/usr/share/sounds/alsa/Front_Center.wav"))];
 
-/// What the system tests use: network namespaces, captures, another user, and a sound card made on the spot.
+/// What the system tests use: network namespaces, captures, another user, a sound card made on the spot, and a machine
+/// with a systemd of its own.
 pub(crate) const SYSTEM_TESTS: &[Package] = &[
     package("iproute2", Probe::Program("ip")),
     package("tcpdump", Probe::Program("tcpdump")),
     package("util-linux", Probe::Program("setpriv")),
     package("gcc", Probe::Program("gcc")),
     package("libc6-dev", Probe::File("/usr/include/stdio.h")),
+    package("debootstrap", Probe::Program("debootstrap")),
+    package("systemd-container", Probe::Program("systemd-nspawn")),
 ];
 
 /// What the fuzz targets are built with.
@@ -83,31 +86,36 @@ fn install(missing: &[&str]) -> Outcome {
     if !is_program("apt-get") {
         return Err(format!("install these (Debian's names), then try again: {names}"));
     }
-    let privilege = privilege().ok_or_else(|| format!("not root and no sudo; run: apt-get install {names}"))?;
     let apt_get = |arguments: &[&str]| {
-        let mut command = at_root("env");
-        if privilege == Privilege::Sudo {
-            command = at_root("sudo");
-            command.arg("env");
-        }
-        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]).args(arguments);
-        command
+        let mut command = privileged("env").map_err(|why| format!("{why}; run: apt-get install {names}"))?;
+        step(command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]).args(arguments))
     };
     let wanted = [&["install", "--no-install-recommends"], missing].concat();
     // A machine whose package lists are missing or old needs them first.
-    step(&mut apt_get(&wanted)).or_else(|_| {
-        step(&mut apt_get(&["update"]))?;
-        step(&mut apt_get(&wanted))
-    })
+    apt_get(&wanted).or_else(|_| apt_get(&["update"]).and_then(|()| apt_get(&wanted)))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A command that runs as root, at the root of the source tree.
+pub(crate) fn privileged(program: &str) -> Outcome<Command> {
+    match privilege() {
+        Some(Privilege::Root) => Ok(at_root(program)),
+        Some(Privilege::Sudo) => {
+            let mut command = at_root("sudo");
+            command.arg(program);
+            Ok(command)
+        }
+        None => Err("not root and no sudo".to_owned()),
+    }
+}
+
+/// What makes us root.
+#[derive(Clone, Copy)]
 enum Privilege {
     Root,
     Sudo,
 }
 
-/// How packages can be installed here. sudo may ask for a password only where somebody can type one.
+/// How we can become root here. sudo may ask for a password only where somebody can type one.
 fn privilege() -> Option<Privilege> {
     if is_root() {
         return Some(Privilege::Root);

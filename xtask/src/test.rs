@@ -27,12 +27,12 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tests of whole networks need root. They are skipped without, one by one and visibly, but never in CI.
+/// Tests of whole networks and machines need root. They are skipped without, one by one and visibly, but never in CI.
 fn check_privileges() -> Outcome {
     if is_root() && Path::new("/dev/net/tun").exists() {
         return Ok(());
     }
-    let what = "the tests that make network namespaces (they need root and /dev/net/tun)";
+    let what = "the tests that make network namespaces or boot a systemd (they need root and /dev/net/tun)";
     if std::env::var_os("CI").is_some() {
         return Err(format!("CI must not skip {what}"));
     }

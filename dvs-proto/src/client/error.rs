@@ -17,7 +17,7 @@ use crate::paths::{CLIENT_GROUP, PathError, SERVICE_USER, SYSTEM_DIRECTORY};
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// No trace of a daemon on this machine.
-    #[error("dvsd is not installed; install it: sudo apt install dvsd")]
+    #[error("dvsd is not installed; install it from its sources: sudo cargo xtask install")]
     NotInstalled,
     /// The daemon is there, but does not run.
     #[error("dvsd is not running; start it: {}", start_command(directory))]

@@ -102,12 +102,9 @@ impl Calls {
         let at = self.ongoing.iter().position(|ongoing| ongoing.info.call == info.call);
         let before = at.map(|at| self.ongoing.swap_remove(at));
         let same = before.as_ref().filter(|known| known.info.state == info.state);
-        // Whoever hangs up brings about two states.
-        let lasting = before.as_ref().filter(|known| same.is_some() || known.info.state == CallState::Ending);
-        let by = match (self.actors.remove(&info.call), lasting) {
-            (Some(actor), _) => Some(actor),
-            (None, Some(known)) => known.by.clone(),
-            (None, None) => before.as_ref().map(|_| Actor::Peer),
+        let by = match (same, &before) {
+            (Some(known), _) => known.by.clone(),
+            (None, before) => self.actor(info.call, before.as_ref()),
         };
         if info.state == CallState::Ended {
             self.aside.remove(&info.call);
@@ -122,6 +119,13 @@ impl Calls {
             self.ongoing.sort_by_key(|ongoing| ongoing.info.call);
         }
         Change { before, by }
+    }
+
+    /// Who brought about a new state of a call. Whoever hangs up brings about two, and what nobody here did the peer did.
+    fn actor(&mut self, call: u32, before: Option<&Ongoing>) -> Option<Actor> {
+        let noted = self.actors.remove(&call);
+        let ending = before.filter(|known| known.info.state == CallState::Ending).and_then(|known| known.by.clone());
+        noted.or(ending).or(before.map(|_| Actor::Peer))
     }
 
     /// Notes who did something to a call; what came of it is still to be told.

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use nix::libc;
 use nix::sys::signal::Signal;
 
 use super::Options;
@@ -68,7 +69,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     let screen = Screen::take(environment.escapes())?;
     terminal::listen(&out)?;
     let mut session = Session { app, screen, link, environment, fps: options.fps, start, urgent: true };
-    let end = session.run(&incoming)?;
+    let end = session.run(&incoming).or_else(hung_up)?;
     drop(session);
     if let Some(farewell) = end.farewell {
         writeln!(std::io::stdout(), "{farewell}")?;
@@ -86,6 +87,13 @@ fn complain(why: &str) {
 struct End {
     code: u8,
     farewell: Option<String>,
+}
+
+impl End {
+    /// The end by a signal, with the shell's convention for the exit code.
+    fn by(signal: Signal) -> Self {
+        Self { code: u8::try_from(128 + signal as i32).unwrap_or(u8::MAX), farewell: None }
+    }
 }
 
 /// All that runs.
@@ -136,7 +144,9 @@ impl Session {
             }
             Ok(Incoming::Signal(signal)) => self.signal(signal),
             Err(RecvTimeoutError::Timeout) => Ok(ControlFlow::Continue(())),
-            Ok(Incoming::TerminalGone) | Err(RecvTimeoutError::Disconnected) => Ok(end(Signal::SIGHUP)),
+            Ok(Incoming::TerminalGone) | Err(RecvTimeoutError::Disconnected) => {
+                Ok(ControlFlow::Break(End::by(Signal::SIGHUP)))
+            }
         }
     }
 
@@ -147,7 +157,7 @@ impl Session {
             Signal::SIGINT => {
                 return self.feed(Input::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));
             }
-            signal => return Ok(end(signal)),
+            signal => return Ok(ControlFlow::Break(End::by(signal))),
         }
         let (columns, rows) = self.screen.size()?;
         self.urgent = true;
@@ -184,8 +194,8 @@ impl Session {
     }
 }
 
-/// The end by a signal: the shell's convention for the exit code.
-fn end(signal: Signal) -> ControlFlow<End> {
-    let code = u8::try_from(128 + signal as i32).unwrap_or(u8::MAX);
-    ControlFlow::Break(End { code, farewell: None })
+/// Whether the terminal is gone: drawing may fail before the signal that says so is heard.
+fn hung_up(error: anyhow::Error) -> anyhow::Result<End> {
+    let gone = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) == Some(libc::EIO);
+    if gone { Ok(End::by(Signal::SIGHUP)) } else { Err(error) }
 }

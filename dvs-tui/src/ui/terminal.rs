@@ -2,6 +2,7 @@
 //! The terminal: taken over, given back whatever happens, and what comes from it.
 
 use std::io::{self, Stdout, Write};
+use std::mem::ManuallyDrop;
 use std::sync::mpsc::SyncSender;
 
 use anyhow::Context;
@@ -26,7 +27,8 @@ const SIGNALS: [Signal; 5] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, S
 
 /// The terminal, taken over. Dropping it gives it back.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: it would complain of a terminal that is gone on that very terminal, and panic.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     /// Whether titles are understood.
     escapes: bool,
 }
@@ -40,7 +42,7 @@ impl Screen {
             give_back(escapes);
             before(info);
         }));
-        let screen = Self { terminal, escapes };
+        let screen = Self { terminal: ManuallyDrop::new(terminal), escapes };
         screen.enter().context("taking the terminal over")?;
         Ok(screen)
     }

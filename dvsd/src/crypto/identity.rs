@@ -321,6 +321,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn f08_a_key_of_any_length_is_measured_before_anything_reads_it() {
+        let good = identity(KeyKind::P256).public().spki().to_vec();
+        for length in (0..91).chain(92..1_232) {
+            let spki: Vec<u8> = good.iter().copied().cycle().take(length).collect();
+            assert_eq!(PublicIdentity::parse(1, &spki), Err(BadKey), "{length}");
+        }
+    }
+
     const ED25519: [u8; 44] = {
         let mut spki = [9; 44];
         let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];

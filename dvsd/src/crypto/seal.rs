@@ -374,6 +374,23 @@ mod tests {
     }
 
     #[test]
+    fn p03_equal_frames_never_look_alike() {
+        let seen: BTreeSet<_> = (0..100).map(|seq| sealed(seq, b"the same voice")).collect();
+        assert_eq!(seen.len(), 100);
+    }
+
+    /// Holds by not compiling when a secret is kept in anything that is not overwritten.
+    #[test]
+    fn f23_secrets_are_overwritten_when_they_go() {
+        const fn overwritten<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        overwritten(&OneTimeKey::new(Zeroizing::new([1; 44])).0);
+        overwritten(&secret().0);
+        overwritten(&secret().keys(Stream::Media, Direction::ToResponder).secret);
+        overwritten(&kdf::extract(b"salt", b"ikm"));
+        overwritten(&kdf::expand::<44>(&[1; 32], "sub", b""));
+    }
+
+    #[test]
     fn f02_what_one_side_seals_opens_only_at_the_other() {
         let (text, tag) = sealed(1, b"voice");
         let mut reflected = secret().opening(Stream::Media, Direction::ToInitiator);

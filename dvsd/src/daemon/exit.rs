@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 
+use crate::systemd;
+
 /// The store's file cannot be used (`EX_DATAERR`).
 pub(crate) const STORE: u8 = 65;
 /// The UDP port or the control directory cannot be had (`EX_UNAVAILABLE`).
@@ -26,7 +28,9 @@ impl Failed {
     #[allow(clippy::print_stderr, reason = "the last words of a daemon that could not start")]
     pub(crate) fn report(&self) -> ExitCode {
         let line = format!("{:#}", self.error).replace('\n', " ");
-        eprintln!("dvsd: {line}");
+        // The journal takes the number for the priority; without, it would not count as an error.
+        let priority = if systemd::stderr_is_journal() { "<3>" } else { "" };
+        eprintln!("{priority}dvsd: {line}");
         ExitCode::from(self.code)
     }
 }

@@ -15,6 +15,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::systemd;
+
 /// Lines that may wait to be written.
 const MAX_LINES: usize = 1_024;
 /// How long the end of the daemon waits for its last lines.
@@ -48,8 +50,7 @@ pub(crate) fn flush() {
 
 /// The journal, when systemd has connected stderr to it.
 fn journal() -> Option<tracing_journald::Layer> {
-    std::env::var_os("JOURNAL_STREAM")?;
-    tracing_journald::layer().ok()
+    systemd::stderr_is_journal().then(tracing_journald::layer)?.ok()
 }
 
 enum Message {

@@ -2,23 +2,28 @@
 //! Turns host names into addresses, without ever holding up the event loop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dvsd::id::{HostPort, NodeId};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// First wait after a name was not resolved; doubled up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// Longest wait between two attempts at a name.
 const MAX_WAIT: Duration = Duration::from_secs(120);
+/// Names that are looked up at the same time; others wait.
+const MAX_LOOKUPS: usize = 8;
 /// Answers under way to the event loop.
 const QUEUE: usize = 64;
 
 /// What addresses were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Joining the overlay.
+    /// Joining the overlay, whenever that comes about.
     Bootstrap,
+    /// Joining the overlay now.
+    Join,
     /// Finding this peer.
     Hints(NodeId),
 }
@@ -32,23 +37,28 @@ pub(crate) struct Resolved {
 
 /// Asks for names; the answers come through the channel it was made with.
 #[derive(Clone, Debug)]
-pub(crate) struct Resolver(mpsc::Sender<Resolved>);
+pub(crate) struct Resolver {
+    answers: mpsc::Sender<Resolved>,
+    lookups: Arc<Semaphore>,
+}
 
 impl Resolver {
     /// A resolver and the end its answers come out of.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Resolved>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), receiver)
+        (Self { answers: sender, lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }, receiver)
     }
 
     /// Resolves `name`. A bootstrap node is tried again until it resolves; a peer's hint once, and a failure is answered
     /// by no address.
     pub(crate) fn resolve(&self, purpose: Purpose, name: HostPort) {
-        let answers = self.0.clone();
+        let Self { answers, lookups } = self.clone();
         tokio::spawn(async move {
             let mut wait = FIRST_WAIT;
             loop {
+                let turn = lookups.acquire().await;
                 let outcome = tokio::net::lookup_host((name.host.as_str(), name.port)).await;
+                drop(turn);
                 match outcome.map(Iterator::collect::<Vec<_>>) {
                     Ok(addresses) if !addresses.is_empty() => {
                         let _gone_at_exit = answers.send(Resolved { purpose, addresses }).await;

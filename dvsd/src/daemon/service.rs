@@ -150,18 +150,25 @@ impl Service {
     pub(crate) fn resolved(&mut self, resolved: &Resolved) {
         let addresses: Vec<_> = resolved.addresses.iter().copied().filter(|to| self.reaches(*to)).collect();
         match resolved.purpose {
-            Purpose::Bootstrap => self.input(Input::Bootstrap(&addresses)),
+            Purpose::Bootstrap | Purpose::Join => self.input(Input::Bootstrap(&addresses)),
             Purpose::Hints(peer) => self.input(Input::Hints { peer, addresses: &addresses }),
         }
     }
 
     /// Where an invite says that the peer may be: addresses, and names that must be resolved first.
     pub(crate) fn hints(&self, invite: &Invite) -> (Vec<SocketAddr>, Vec<HostPort>) {
-        let mut names: Vec<HostPort> = invite.at.iter().chain(invite.via.iter().map(|(_, at)| at)).cloned().collect();
-        let address = |hint: &HostPort| Some(SocketAddr::new(hint.host.parse().ok()?, hint.port));
-        let addresses = names.iter().filter_map(address).filter(|to| self.reaches(*to)).collect();
-        names.retain(|hint| address(hint).is_none());
-        (addresses, names)
+        let (addresses, names) = split(&invite.at);
+        (addresses.into_iter().filter(|to| self.reaches(*to)).collect(), names)
+    }
+
+    /// Joins the overlay through the nodes that an invite names.
+    pub(crate) fn join_through(&mut self, invite: &Invite) {
+        let via: Vec<HostPort> = invite.via.iter().map(|(_, at)| at.clone()).collect();
+        let (addresses, names) = split(&via);
+        if !addresses.is_empty() {
+            self.resolved(&Resolved { purpose: Purpose::Join, addresses });
+        }
+        names.into_iter().for_each(|name| self.world.resolver.resolve(Purpose::Join, name));
     }
 
     /// Whether the socket can send to this kind of address at all.
@@ -235,8 +242,10 @@ impl Service {
         if self.ticks.is_multiple_of(STATS_TICKS) {
             self.world.talks.close_second();
             let running: Vec<CallNumber> = self.world.talks.running().collect();
-            for stats in running.into_iter().filter_map(|call| self.stats(call)) {
-                self.world.server.event(&message::Event::Stats(Box::new(stats)));
+            for call in running {
+                if let Some(stats) = self.stats(call) {
+                    self.world.server.event(&message::Event::Stats(Box::new(stats)));
+                }
             }
         }
         self.schedule_tick();
@@ -289,6 +298,13 @@ impl World {
         }
         drain.deadline().map(|deadline| deadline.at)
     }
+}
+
+/// Addresses, and names that must be resolved first.
+fn split(hints: &[HostPort]) -> (Vec<SocketAddr>, Vec<HostPort>) {
+    let address = |hint: &HostPort| Some(SocketAddr::new(hint.host.parse().ok()?, hint.port));
+    let names = hints.iter().filter(|hint| address(hint).is_none()).cloned().collect();
+    (hints.iter().filter_map(address).collect(), names)
 }
 
 fn node_config(config: &Config, local: SocketAddr, contacts: Vec<node::Contact>) -> node::Config {

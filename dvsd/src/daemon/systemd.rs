@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nix::sys::stat::fstat;
 use sd_notify::NotifyState;
 
 /// Everything is up: clients may connect.
@@ -23,6 +24,13 @@ pub(crate) fn alive() {
 /// How often [`alive`] must be said: half the time the service manager allows.
 pub(crate) fn watchdog_period() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|allowed| allowed / 2)
+}
+
+/// Whether standard error leads to the journal. The variable alone does not say so: a terminal that was started by
+/// systemd hands it on to every program run in it.
+pub(crate) fn stderr_is_journal() -> bool {
+    let Ok(stat) = fstat(std::io::stderr()) else { return false };
+    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 fn notify(states: &[NotifyState<'_>]) {

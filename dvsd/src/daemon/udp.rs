@@ -19,8 +19,8 @@ use tokio::net::UdpSocket;
 
 /// How many peers' local addresses are remembered; beyond it all are forgotten and learnt anew.
 const MAX_SOURCES: usize = 1024;
-/// Receive buffer asked of the kernel, in bytes: half a second of 30 calls.
-const RECEIVE_BUFFER: usize = 256 * 1024;
+/// Receive buffer asked of the kernel, in bytes: a flood must fill it before media is lost.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// The socket, and which local address each peer speaks to.
 #[derive(Debug)]
@@ -125,7 +125,8 @@ fn bind(address: SocketAddr) -> std::io::Result<Socket> {
         ask_for_destination(&socket, address)?;
     }
     // A smaller buffer than asked for is no reason not to run.
-    let _smaller = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    let _smaller = setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)
+        .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER));
     socket.bind(&address.into())?;
     Ok(socket)
 }

@@ -243,6 +243,8 @@ impl Node {
     fn handle_hints(&mut self, peer: NodeId, addresses: &[SocketAddr], now: Now) {
         if let Some(names) = self.unresolved.get_mut(&peer) {
             *names = names.saturating_sub(1);
+        }
+        if self.calls.calls().any(|call| call.key.peer == peer && call.state == State::Lookup) {
             self.routing.find(peer, addresses, now, &mut self.random);
         }
     }

@@ -281,6 +281,19 @@ fn a_node_without_an_overlay_says_that_it_is_offline() {
 }
 
 #[test]
+fn f28_a_datagram_longer_than_the_limit_is_dropped_whole() {
+    let mut net = Net::new(1, UnknownCallers::Ring);
+    let from = Path::direct("198.18.9.1:5004".parse().unwrap());
+    for length in [crate::wire::MAX_DATAGRAM + 1, crate::wire::RECEIVE_BUFFER] {
+        let mut bytes = vec![0x12; length];
+        bytes[1] = 1;
+        net.input(0, Input::Datagram { from, bytes: &mut bytes });
+    }
+    assert_eq!(net.hosts[0].node.drops().get("length"), Some(&2));
+    assert!(net.flying.is_empty());
+}
+
+#[test]
 fn an_invite_with_an_address_is_enough_for_a_network_of_two() {
     let mut net = Net::new(1, UnknownCallers::Ring);
     net.add(1, UnknownCallers::Ring);

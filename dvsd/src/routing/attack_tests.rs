@@ -191,7 +191,7 @@ fn f10_an_answer_that_was_cut_is_asked_for_again_once_with_the_token() {
 }
 
 #[test]
-fn f11_requests_neither_enter_the_table_nor_change_an_address() {
+fn f11_n04_requests_neither_enter_the_table_nor_change_an_address() {
     let mut victim = Victim::new();
     victim.befriend(1);
     let honest = id_of(address(1));

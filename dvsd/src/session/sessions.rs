@@ -324,7 +324,11 @@ impl Sessions {
     /// We dialled and the peer answered: HS_AUTH leaves, and frames may follow it at once.
     fn initiated(&mut self, mut birth: Birth, initiated: Initiated, now: Instant) -> Result<(), Drop> {
         let Initiated { established, auth } = initiated;
-        self.check_key(birth.local, &established.peer)?;
+        if let Err(clash) = self.check_key(birth.local, &established.peer) {
+            let shown = established.peer.fingerprint();
+            self.fail_dial(birth.local, established.peer.id(), Refusal::KeyChanged(shown));
+            return Err(clash);
+        }
         self.dials.remove(&(birth.local, established.peer.id()));
         self.transmits.push_back(Transmit { path: birth.path, datagram: auth.clone() });
         if let Some(unconfirmed) = &mut birth.unconfirmed {

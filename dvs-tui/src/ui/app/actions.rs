@@ -6,7 +6,7 @@ use tui_input::Input as Field;
 
 use super::requests::Purpose;
 use super::{App, Effect, Link, View};
-use crate::ui::calls::{named, who};
+use crate::ui::calls::{self, Actor, named, who};
 use crate::ui::command::{self, Command};
 use crate::ui::keys::Action;
 use crate::ui::people::{Pane, Person, Step};
@@ -153,6 +153,10 @@ impl App {
 
     fn hold(&mut self) {
         let Some(current) = self.calls.current() else { return self.say("there is no call to hold", true) };
+        if current.info.state == CallState::Held && current.by == Some(Actor::Peer) {
+            let line = calls::on_hold(current.by.as_ref(), &who(&current.info, self.theme()));
+            return self.say(format!("{line}, and is the one to resume"), false);
+        }
         let request = Request::Hold { call: Some(current.info.call), on: Some(current.info.state != CallState::Held) };
         self.ask(Purpose::Act, request);
     }
@@ -271,11 +275,11 @@ impl App {
             }
             Some(Popup::Dial(dial)) if !dial.text().is_empty() => {
                 let request = Request::Dial { target: dial.text() };
-                self.ask(Purpose::Form { done: "calling".to_owned() }, request);
+                self.ask(Purpose::Form { done: None }, request);
             }
             Some(Popup::Rename(rename)) if !rename.text().is_empty() => {
                 let name = rename.text();
-                let done = format!("{} is now {name}", rename.old);
+                let done = Some(format!("{} is now {name}", rename.old));
                 let contact = rename.id.clone();
                 self.ask(Purpose::Form { done }, Request::ContactRename { contact, name });
             }
@@ -287,7 +291,7 @@ impl App {
     fn submit_contact(&mut self) {
         let Some(Popup::AddContact(form)) = &mut self.popup else { return };
         if let Some(ready) = form.ready() {
-            let done = format!("{} is in your contacts", ready.name);
+            let done = Some(format!("{} is in your contacts", ready.name));
             self.ask(Purpose::Form { done }, Request::ContactAdd { name: ready.name, target: ready.target });
         }
     }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use dvs_proto::message::{
-    CallInfo, CallState, ClientInfo, Contact, EndReason, Event, Levels, Network, PastCall, Request, Snapshot, ToClient,
+    CallInfo, CallState, ClientInfo, Contact, Direction, EndReason, Event, Levels, Network, PastCall, Request,
+    Snapshot, ToClient,
 };
 
 use super::requests::Purpose;
@@ -53,11 +54,7 @@ impl App {
         let current = self.calls.current().map(|call| call.info.call);
         let change = self.calls.store(info.clone(), self.now.unix);
         if info.state == CallState::Ended {
-            if change.before.is_some() {
-                let reason = info.ended.unwrap_or(EndReason::HungUp);
-                let why = why_by(reason, info.direction, &who(&info, self.theme()), change.by.as_ref());
-                self.call_ended(info, why);
-            }
+            self.call_over(&change, info);
         } else {
             self.call_goes_on(&change, &info);
             if talking(info.state) || change.before.is_none() {
@@ -71,11 +68,23 @@ impl App {
         }
     }
 
+    /// A call that was never in sight here, because it was refused or missed at once, is worth a line only.
+    fn call_over(&mut self, change: &Change, info: CallInfo) {
+        let name = who(&info, self.theme());
+        let reason = info.ended.unwrap_or(EndReason::HungUp);
+        let why = why_by(reason, info.direction, &name, change.by.as_ref());
+        let told = self.calls.finished.as_ref().is_some_and(|finished| finished.info.call == info.call);
+        if change.before.is_some() {
+            self.call_ended(info, why);
+        } else if info.direction == Direction::Incoming && !told {
+            self.record(about(&name, &why));
+        }
+    }
+
     fn call_ended(&mut self, info: CallInfo, why: String) {
         let name = who(&info, self.theme());
         let talked = info.answered.map(|answered| self.now.unix.saturating_sub(answered));
-        let about = if why.contains(&name) { String::new() } else { format!("{name}: ") };
-        self.record(format!("{about}{why}"));
+        self.record(about(&name, &why));
         let stats = self.stats.clone().filter(|stats| stats.call == info.call);
         if talked.is_some() {
             self.ask(Purpose::LastStats { call: info.call }, Request::Stats { call: Some(info.call) });
@@ -191,6 +200,11 @@ impl App {
             self.call_ended(info, "our daemon stopped, and the call with it".to_owned());
         }
     }
+}
+
+/// A line about somebody, who is named once.
+fn about(name: &str, line: &str) -> String {
+    if line.contains(name) { line.to_owned() } else { format!("{name}: {line}") }
 }
 
 fn sort_by_name(contacts: &mut [Contact]) {

@@ -42,7 +42,7 @@ const LEAVE_TIME: Duration = Duration::from_secs(3);
 /// Lines of the log kept.
 const LOG_LINES: usize = 500;
 /// Round-trip times kept for the sparkline.
-const TRAIL: usize = 12;
+const TRAIL: usize = 8;
 
 /// What comes in.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ pub(super) enum Purpose {
     /// To answer a call at this client.
     Answer { call: u32 },
     /// To do what the open form says; the form closes when it is done.
-    Form { done: String },
+    Form { done: Option<String> },
     /// To do what was confirmed or commanded.
     Told { done: String },
     /// To switch the microphone.
@@ -90,7 +90,7 @@ impl App {
             (Purpose::Form { done }, reply) => {
                 self.popup = None;
                 self.store(reply);
-                self.say(done, false);
+                done.into_iter().for_each(|done| self.say(done, false));
             }
             (Purpose::Told { done }, reply) => {
                 self.store(reply);

@@ -484,6 +484,40 @@ fn what_one_does_oneself_is_logged_once_too() {
 }
 
 #[test]
+fn a_call_missed_while_talking_is_a_line_and_disturbs_nothing() {
+    let mut tester = Tester::new();
+    tester.talk();
+    let missed = CallInfo {
+        call: 2,
+        peer: BOB.into(),
+        name: Some("Bob".into()),
+        state: CallState::Ended,
+        ended: Some(EndReason::MissedBusy),
+        ..example::call(Direction::Incoming)
+    };
+    tester.event(Event::Call(missed));
+    assert_eq!(tester.app.log.back().map(|entry| entry.text.as_str()), Some("Bob: missed, the line was busy"));
+    assert_eq!((tester.app.calls.finished.is_none(), tester.app.calls.current().map(|c| c.info.call)), (true, Some(1)));
+}
+
+#[test]
+fn whoever_holds_is_the_one_to_resume() {
+    let mut tester = Tester::new();
+    let you = ClientInfo { client: snapshot().you, uid: 1000, name: "pts/1".into() };
+    let held = Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) });
+    tester.talk();
+    tester.event(held.clone());
+    assert_eq!(requests(&tester.press("h")), []);
+    let notice = tester.app.notice.as_ref().map(|notice| notice.text.as_str());
+    assert_eq!(notice, Some("Alice put you on hold, and is the one to resume"));
+    tester.talk();
+    tester.press("h");
+    tester.event(Event::Acted { client: you, action: "hold".into(), call: Some(1) });
+    tester.event(held);
+    assert_eq!(requests(&tester.press("h")), [Request::Hold { call: Some(1), on: Some(false) }]);
+}
+
+#[test]
 fn joining_and_losing_the_overlay_is_logged() {
     let mut tester = Tester::new();
     let network = |online| Event::Network(dvs_proto::message::Network { online, ..snapshot().network });

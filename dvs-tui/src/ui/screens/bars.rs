@@ -71,8 +71,7 @@ pub(super) fn connection(app: &App) -> Vec<Span<'static>> {
 
 /// What to do while no other node answers.
 pub(super) fn advice(app: &App, columns: usize) -> Vec<Line<'static>> {
-    let words =
-        "Offline: no other node answers, so nobody is found. Check the network, and bootstrap in dvsd.toml.";
+    let words = "Offline: no other node answers, so nobody is found. Check the network, and bootstrap in dvsd.toml.";
     if app.link == Link::Up && !app.daemon.network.online {
         text::paragraph(words, columns, app.theme().warning())
     } else {

@@ -10,7 +10,7 @@ use ratatui::widgets::{Block, Paragraph};
 
 use super::bars;
 use crate::ui::app::{App, Link};
-use crate::ui::calls::{self, Finished, Ongoing, talking, who};
+use crate::ui::calls::{self, Actor, Finished, Ongoing, talking, who};
 use crate::ui::keys::{self, Action};
 use crate::ui::text::{self, join_fitting};
 use crate::ui::theme::Theme;
@@ -119,7 +119,7 @@ fn progress(app: &App, call: &Ongoing) -> Line<'static> {
     let mut line =
         Line::from(vec![Span::styled(format!(" {}", told(call, &name)), style), Span::raw(format!("   {seconds}"))]);
     let hint = match call.info.state {
-        CallState::Held => Some((Action::Hold, "resumes")),
+        CallState::Held if call.by != Some(Actor::Peer) => Some((Action::Hold, "resumes")),
         CallState::Alerting => Some((Action::Answer, "answers")),
         _ => None,
     };
@@ -173,7 +173,7 @@ fn quality(stats: Option<&CallStats>, app: Option<&App>, columns: usize, theme: 
     if let (Some(rtt), Some(trail)) = (&mut rtt, trail) {
         rtt.push(Span::raw(format!(" {trail}")));
     }
-    let jitter = format!("{} (buffer {})", milliseconds(stats.jitter_us), milliseconds(stats.buffer_us));
+    let jitter = format!("{} (buffer {})", milliseconds(stats.jitter_us), stats.buffer_us / 1_000);
     let loss = format!("{} (fec {}, plc {})", loss(stats), stats.recovered, stats.concealed);
     let others = [group("loss", loss), group("jitter", jitter)];
     indented(join_fitting(rtt.into_iter().chain(others).collect(), columns))

@@ -62,7 +62,8 @@ fn row(app: &App, contact: &Contact, selected: bool, columns: usize) -> Line<'st
         (None, Trust::Changed, _) => "key changed".to_owned(),
         (None, Trust::Blocked, _) => "blocked".to_owned(),
         (None, _, Some(seen)) => ago(seen, app.now.unix),
-        (None, _, None) => "never spoken".to_owned(),
+        (None, Trust::Unknown, None) => "never spoken".to_owned(),
+        (None, _, None) => String::new(),
     };
     let pointer = if selected { theme.symbols.pointer } else { " " };
     let mark = Span::styled(trust::mark(contact.trust, theme), trust::style(contact.trust, theme));

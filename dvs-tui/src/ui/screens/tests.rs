@@ -268,7 +268,14 @@ fn muted_and_deafened() {
 fn on_hold() {
     let mut scene = in_daily_use();
     scene.talk();
-    scene.event(Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) }));
+    let held = Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) });
+    scene.event(held.clone());
+    scene.wait(12);
+    assert_snapshot!("held_by_the_peer", scene.draw(NORMAL).lines().nth(2).unwrap());
+    scene.talk();
+    let you = example::snapshot().clients.swap_remove(0);
+    scene.event(Event::Acted { client: you, action: "hold".into(), call: Some(1) });
+    scene.event(held);
     scene.wait(12);
     assert_snapshot!(scene.draw(NORMAL));
 }

@@ -5,9 +5,21 @@ use std::collections::{BTreeMap, VecDeque};
 
 use dvs_proto::message::ClientInfo;
 use dvsd::call::PastCall;
+use dvsd::node::SessionStats;
 
 /// Past calls kept in memory for the clients; the store keeps more.
 const MAX_HISTORY: usize = 200;
+
+/// Calls whose session is remembered, so that their figures outlive them.
+const MAX_CARRIED: usize = 16;
+
+/// The session of one call.
+#[derive(Clone, Debug)]
+struct Carried {
+    /// Media packets sent before the call.
+    before: u32,
+    stats: SessionStats,
+}
 
 /// The clients and the recent past.
 #[derive(Debug)]
@@ -16,7 +28,7 @@ pub(crate) struct Desk {
     strangers: BTreeMap<u32, u32>,
     clients: BTreeMap<u32, ClientInfo>,
     answered_by: BTreeMap<u32, String>,
-    routes: BTreeMap<u32, String>,
+    carried: BTreeMap<u32, Carried>,
     history: VecDeque<PastCall>,
 }
 
@@ -28,7 +40,7 @@ impl Desk {
             strangers: BTreeMap::new(),
             clients: BTreeMap::new(),
             answered_by: BTreeMap::new(),
-            routes: BTreeMap::new(),
+            carried: BTreeMap::new(),
             history,
         }
     }
@@ -76,20 +88,29 @@ impl Desk {
         self.answered_by.get(&call).cloned()
     }
 
-    /// Remembers how `call` reaches its peer, for when the session is gone.
-    pub(crate) fn routed(&mut self, call: u32, route: String) {
-        self.routes.insert(call, route);
+    /// Takes note of the session that carries `call`; what it carried before the call does not count.
+    pub(crate) fn carried(&mut self, call: u32, stats: SessionStats) {
+        let before = self.carried.get(&call).map_or(stats.media_sent, |carried| carried.before);
+        self.carried.insert(call, Carried { before, stats });
+        while self.carried.len() > MAX_CARRIED {
+            self.carried.pop_first();
+        }
+    }
+
+    /// The session that carries `call`, or carried it last, with the packets of this call only.
+    pub(crate) fn session(&self, call: u32) -> Option<SessionStats> {
+        let Carried { before, stats } = self.carried.get(&call)?;
+        Some(SessionStats { media_sent: stats.media_sent.saturating_sub(*before), ..stats.clone() })
     }
 
     /// How `call` reaches, or reached, its peer.
     pub(crate) fn route(&self, call: u32) -> Option<String> {
-        self.routes.get(&call).cloned()
+        self.carried.get(&call).map(|carried| carried.stats.path.to_string())
     }
 
     /// A call is over: it goes into the recent past.
     pub(crate) fn ended(&mut self, call: u32, past: PastCall) {
         self.answered_by.remove(&call);
-        self.routes.remove(&call);
         self.history.push_front(past);
         self.history.truncate(MAX_HISTORY);
     }

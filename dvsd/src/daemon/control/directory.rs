@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use dvs_proto::paths::{BELL, CLIENTS, SYSTEM_DIRECTORY, is_fifo};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, mkdirat};
-use nix::unistd::{Gid, fchown, getegid, geteuid, getgroups, mkfifoat};
+use nix::unistd::{AccessFlags, Gid, faccessat, fchown, getegid, geteuid, getgroups, mkfifoat};
 
 /// Mode of `c` when a group shares the directory: enter and create, but not list; sticky, set-gid.
 const SHARED: Mode = Mode::from_bits_truncate(0o3733);
@@ -81,7 +81,12 @@ fn open_clients(root: &OwnedFd, path: &Path, shared: bool) -> anyhow::Result<(Ow
     let clients = openat(root, CLIENTS, flags, Mode::empty());
     let clients = clients.with_context(|| format!("cannot open {}", path.display()))?;
     check_own(path, &fstat(&clients)?)?;
-    fchmod(&clients, mode).with_context(|| format!("cannot set the mode of {}", path.display()))?;
+    if fstat(&clients)?.st_mode & 0o7777 != mode.bits() {
+        // Not tried without need: where set-group-id is forbidden, the directory can come from tmpfiles.d as it must be.
+        fchmod(&clients, mode).with_context(|| format!("cannot set the mode of {}", path.display()))?;
+    }
+    let writable = faccessat(root, CLIENTS, AccessFlags::W_OK, AtFlags::empty());
+    writable.with_context(|| format!("cannot write to {}", path.display()))?;
     let stat = fstat(&clients)?;
     // The kernel takes the set-gid bit away, without a word, from who is not in the group.
     let group = Gid::from_raw(stat.st_gid);

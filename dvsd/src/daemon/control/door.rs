@@ -12,16 +12,20 @@ use std::time::Duration;
 
 use dvs_proto::paths::{PipeName, Way, is_fifo};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, fstat};
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, read, unlinkat};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use super::MAX_CLIENTS_PER_USER;
 use super::directory::Place;
 
 /// Most files looked at in one scan; the rest waits for the next.
 const MAX_FILES: usize = 4096;
+/// Most files of one user that may wait to become clients; the others are removed at once, so that nobody can hide
+/// other people's pipes among theirs.
+const MAX_FILES_PER_USER: usize = 4 * MAX_CLIENTS_PER_USER;
 
 /// A client that rang: its pipes are checked and their names removed.
 #[derive(Debug)]
@@ -50,8 +54,8 @@ enum Refused {
 pub(super) struct Door {
     place: Place,
     patience: Duration,
-    /// When each file that is still there was seen first.
-    seen: BTreeMap<String, Instant>,
+    /// When each file that is still there was seen first, and whose it is.
+    seen: BTreeMap<String, (Instant, u32)>,
 }
 
 impl Door {
@@ -145,13 +149,24 @@ impl Door {
     fn remove_orphans(&mut self, now: Instant) {
         let files = self.list();
         self.seen.retain(|file, _| files.contains(file));
+        let mut of_user: BTreeMap<u32, usize> = BTreeMap::new();
         for file in files {
-            let since = *self.seen.entry(file.clone()).or_insert(now);
-            if now.saturating_duration_since(since) >= self.patience {
+            let first_seen = || (now, self.owner(&file));
+            let (since, owner) = self.seen.get(&file).copied().unwrap_or_else(first_seen);
+            self.seen.insert(file.clone(), (since, owner));
+            let count = of_user.entry(owner).or_default();
+            *count += 1;
+            if *count > MAX_FILES_PER_USER || now.saturating_duration_since(since) >= self.patience {
                 self.remove(&file);
                 self.seen.remove(&file);
             }
         }
+    }
+
+    /// Who made a file; it may be anything.
+    fn owner(&self, file: &str) -> u32 {
+        let stat = fstatat(&*self.place.clients, file, AtFlags::AT_SYMLINK_NOFOLLOW);
+        stat.map_or(u32::MAX, |stat| stat.st_uid)
     }
 
     fn remove(&self, file: &str) {

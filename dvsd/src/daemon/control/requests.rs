@@ -103,6 +103,12 @@ impl Service {
             let message = "that is your own ID; give it to somebody who wants to call you";
             return Err(Failure::new(FailureKind::BadInput, message));
         }
+        if target == Target::Blocked {
+            let name = self.name_of(invite.id);
+            let message = format!("{name} is blocked; first run: dvs-tui contacts unblock {}", invite.id);
+            return Err(Failure::new(FailureKind::State, message));
+        }
+        self.join_through(&invite);
         let (addresses, names) = self.hints(&invite);
         let hints = Hints { addresses: &addresses, to_follow: names.len() };
         let dialled = self.command(|node| node.dial(invite.id, invite.fingerprint, hints, clock::now()));
@@ -128,7 +134,7 @@ impl Service {
         action: &str,
         act: impl FnOnce(&mut Self, Now) -> Result<CallNumber, CallError>,
     ) -> Outcome {
-        let number = act(self, clock::now()).map_err(|error| call_failure(&error))?;
+        let number = act(self, clock::now()).map_err(|error| call_failure(&error, action))?;
         self.announce(client, action, number);
         self.reply_call(number)
     }
@@ -170,7 +176,7 @@ impl Service {
         Ok(Reply::Contact(convert::contact(&contact)))
     }
 
-    fn call_stats(&self, call: Option<u32>) -> Outcome {
+    fn call_stats(&mut self, call: Option<u32>) -> Outcome {
         let talks = &self.world.talks;
         let call = call.map(CallNumber).or_else(|| talks.running().next()).or_else(|| talks.last_ended());
         let stats = call.and_then(|call| self.stats(call));
@@ -180,10 +186,12 @@ impl Service {
     }
 
     /// The figures of a call that runs or ended lately.
-    pub(crate) fn stats(&self, call: CallNumber) -> Option<CallStats> {
+    pub(crate) fn stats(&mut self, call: CallNumber) -> Option<CallStats> {
         let figures = self.world.talks.figures(call)?;
-        let session = self.node.call(call).and_then(|view| self.node.session_stats(view.key));
-        Some(convert::stats(call.0, &figures, session.as_ref()))
+        if let Some(view) = self.node.call(call) {
+            self.note_session(&view);
+        }
+        Some(convert::stats(call.0, &figures, self.desk.session(call.0).as_ref()))
     }
 
     fn call_info(&self, view: &CallView) -> message::CallInfo {
@@ -217,18 +225,30 @@ impl Service {
     }
 
     fn call_changed(&mut self, view: &CallView) {
-        if let Some(stats) = self.node.session_stats(view.key) {
-            self.desk.routed(view.number.0, stats.path.to_string());
-        }
+        self.note_session(view);
         let info = self.call_info(view);
-        tracing::info!(call = info.call, peer = %view.key.peer, state = ?view.state, cause = ?view.cause, "call");
         let number = info.call;
+        self.log_call(view);
         self.world.server.event(&message::Event::Call(info));
         if let Some(past) = view.past() {
             self.world.store.add_history(past);
             self.desk.ended(number, past);
             self.world.server.event(&message::Event::History(convert::past_call(&past, &self.node)));
         }
+    }
+
+    /// Takes note of the session under a call while it is there.
+    fn note_session(&mut self, view: &CallView) {
+        if let Some(stats) = self.node.session_stats(view.key) {
+            self.desk.carried(view.number.0, stats);
+        }
+    }
+
+    fn log_call(&self, view: &CallView) {
+        let (call, peer, state) = (view.number.0, view.key.peer, view.state);
+        let cause = view.cause.map(|cause| format!(", {cause}")).unwrap_or_default();
+        let cause = cause.as_str();
+        tracing::info!(call, %peer, ?state, "call {call} with {}: {state:?}{cause}", self.name_of(peer));
     }
 
     /// A line for the clients' activity panes and the log.
@@ -246,12 +266,17 @@ fn dial_failure(error: &DialError) -> Failure {
     Failure::new(FailureKind::State, error.to_string())
 }
 
-fn call_failure(error: &CallError) -> Failure {
+fn call_failure(error: &CallError, action: &str) -> Failure {
+    let message = match (error, action) {
+        (CallError::NoSuchCall, "answered" | "declined") => "nobody is calling".to_owned(),
+        (CallError::NoSuchCall, _) => "there is no such call; dvs-tui status shows all".to_owned(),
+        _ => error.to_string(),
+    };
     let kind = match error {
         CallError::NoSuchCall => FailureKind::NotFound,
         CallError::NotRinging(_) | CallError::NotAnswered(_) | CallError::InCall(_) => FailureKind::State,
     };
-    Failure::new(kind, error.to_string())
+    Failure::new(kind, message)
 }
 
 fn people_failure(error: PeopleError) -> Failure {

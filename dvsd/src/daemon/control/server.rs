@@ -10,7 +10,7 @@ use dvs_proto::hello::Hello;
 use dvs_proto::message::{Event, Failure, FailureKind, Reply, Request, ToClient};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -80,7 +80,11 @@ async fn accept(
     patience: Patience,
 ) {
     loop {
-        for visitor in door.scan(Instant::now()) {
+        // Beside the loop: a directory full of rubbish takes its time.
+        let scan = move || (door.scan(Instant::now()), door);
+        let Ok((visitors, back)) = spawn_blocking(scan).await else { return };
+        door = back;
+        for visitor in visitors {
             admit(visitor, &registry, &inbox, patience);
         }
         sleep(SCAN_GAP).await;

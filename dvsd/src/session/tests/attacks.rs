@@ -23,7 +23,7 @@ fn fresh_init(pair: &mut Pair, seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn f09_unauthenticated_bytes_never_end_a_session() {
+fn f09_p07_unauthenticated_bytes_never_end_a_session() {
     let (mut pair, [_, _]) = Pair::connected(1);
     pair.set_in_call(true);
     let from = pair.ends[ALICE].path;
@@ -411,7 +411,7 @@ proptest! {
     }
 
     #[test]
-    fn f04_no_authentic_packet_with_any_content_panics(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn f04_p06_no_authentic_packet_with_any_content_panics(text in proptest::collection::vec(any::<u8>(), 0..300)) {
         let (mut pair, [alice, _]) = Pair::connected(1);
         let now = pair.clock();
         pair.ends[ALICE].sessions.send_raw(alice, &text, now);

@@ -76,7 +76,7 @@ fn n05_a_dial_gets_through_heavy_loss() {
 }
 
 #[test]
-fn media_is_93_bytes_and_arrives() {
+fn p08_media_is_93_bytes_and_arrives() {
     let (mut pair, [alice, _]) = Pair::connected(1);
     let sent: Vec<u32> = (0..50)
         .filter_map(|i| {
@@ -129,7 +129,7 @@ fn a_close_gets_through_loss() {
 }
 
 #[test]
-fn a_dial_that_nobody_answers_fails_after_eight_seconds() {
+fn f27_a_dial_that_nobody_answers_fails_after_eight_seconds() {
     let mut pair = Pair::new(1);
     pair.link.loss = 100;
     pair.dial(ALICE);

@@ -8,6 +8,7 @@ mod progress;
 mod report;
 mod scene;
 
+use std::io::{IsTerminal, stdin, stdout};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail, ensure};
@@ -49,6 +50,8 @@ fn options() -> Result<Options> {
 }
 
 fn run(options: Options) -> Result<ExitCode> {
+    let on_a_terminal = stdin().is_terminal() && stdout().is_terminal();
+    ensure!(on_a_terminal || !options.tui, "--tui needs a terminal; without it the demo needs none");
     let progress = Progress::new();
     let sound = if options.alsa { Sound::Card } else { Sound::File { seconds: if options.tui { 300 } else { 20 } } };
     let mut scene = Scene::set_up(sound, &progress)?;
@@ -74,5 +77,6 @@ fn visit(mut scene: Scene, progress: &Progress) -> Result<ExitCode> {
     let status = Command::new(program("dvs-tui")?).arg("--runtime-dir").arg(scene.alice_directory()).status()?;
     ensure!(status.success(), "dvs-tui ended with {status}");
     scene.end_call(progress)?;
+    progress.step("the demo is over, and its daemons end");
     Ok(ExitCode::SUCCESS)
 }

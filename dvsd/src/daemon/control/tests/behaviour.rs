@@ -83,7 +83,7 @@ async fn a_client_without_events_gets_answers_only() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_noticed() {
+async fn f29_a_client_that_leaves_is_noticed() {
     let mut house = House::new();
     let client = house.attach().await;
     let number = client.number();

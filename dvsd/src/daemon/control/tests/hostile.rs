@@ -144,7 +144,7 @@ async fn another_version_is_told_ours_and_let_go() {
 }
 
 #[tokio::test]
-async fn a_hello_may_come_in_pieces() {
+async fn f29_a_hello_may_come_in_pieces() {
     let mut house = House::new();
     let mut raw = Raw::saying(&house, &hello()[..3]);
     for byte in &hello()[3..] {
@@ -329,5 +329,18 @@ async fn a_client_that_asks_and_never_listens_is_dropped() {
             gone => break assert_eq!(gone, FromClient::Gone { client: 1 }),
         }
     }
+    assert_alive(&mut house).await;
+}
+
+#[tokio::test]
+async fn a_user_that_floods_the_directory_with_pipes_hides_nobody_elses() {
+    let mut house = House::new();
+    for _ in 0..1_000 {
+        let name = PipeName::random().unwrap().file(Way::ToServer);
+        mkfifo(&house.directory.join(CLIENTS).join(name), Mode::from_bits_truncate(0o640)).unwrap();
+    }
+    house.ring();
+    sleep(Duration::from_secs(2)).await;
+    assert!(house.files().len() <= 32, "{}", house.files().len());
     assert_alive(&mut house).await;
 }
