@@ -150,3 +150,27 @@ fn a_blocked_peer_neither_rings_nor_is_dialled() {
     assert!(matches!(ended, EndReason::NoReply | EndReason::Unreachable), "{ended:?}");
     assert!(trio.bob.handset.snapshot().unwrap().calls.is_empty());
 }
+
+#[test]
+fn a_hold_interrupts_neither_the_recording_nor_the_figures() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join("heard.wav");
+    let bob = Setup { backend: format!("loop:{}", recording.display()), ..Setup::loopback() };
+    let mut trio = Trio::start(Setup { backend: "tone".to_owned(), ..Setup::loopback() }, bob).unwrap();
+    let heard = |trio: &mut Trio| trio.bob.handset.stats().unwrap().received;
+    trio.talk().unwrap();
+    wait_for(PATIENCE, "media", || Ok((heard(&mut trio) > 150).then_some(()))).unwrap();
+    let hold = |trio: &mut Trio, on| trio.alice.handset.ask(Request::Hold { call: None, on: Some(on) });
+    hold(&mut trio, true).unwrap();
+    trio.bob.handset.wait_for_call(PATIENCE, CallState::Held).unwrap();
+    let refused = trio.bob.handset.ask(Request::Hold { call: None, on: Some(false) }).unwrap_err();
+    assert!(format!("{refused:#}").contains("only they can resume"), "{refused:#}");
+    let before = heard(&mut trio);
+    hold(&mut trio, false).unwrap();
+    trio.bob.handset.wait_for_call(PATIENCE, CallState::Active).unwrap();
+    wait_for(PATIENCE, "media again", || Ok((heard(&mut trio) > before + 50).then_some(()))).unwrap();
+    trio.alice.handset.hang_up().unwrap();
+    trio.bob.handset.wait_for_end(PATIENCE).unwrap();
+    let seconds = dvs_tests::speech::read_wav(&recording).unwrap().len() / 48_000;
+    assert!(seconds >= 3, "{seconds} s are recorded");
+}

@@ -41,6 +41,7 @@ Missing system libraries are installed with apt-get, as root or through sudo.";
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (command, rest) = arguments.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let command = if rest.iter().any(|argument| argument == "--help") { "help" } else { command };
     match dispatch(command, rest) {
         Ok(code) => code,
         Err(problem) => {

@@ -3,12 +3,14 @@
 //!
 //! Every option is described in `systemd/dvsd.toml`, which is installed as the example.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dvsd::id::HostPort;
 use dvsd::wire::DEFAULT_PORT;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 /// All settings; every section and option may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -28,9 +30,16 @@ pub(crate) struct Config {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Network {
     /// `address:port` to listen on; `None` means port 5004 on every address.
-    pub(crate) listen: Option<std::net::SocketAddr>,
+    #[serde(deserialize_with = "address_and_port")]
+    pub(crate) listen: Option<SocketAddr>,
     /// Nodes through which the overlay is joined, `host:port` each.
     pub(crate) bootstrap: Vec<String>,
+}
+
+fn address_and_port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = || D::Error::custom(format!("[network] listen: {text:?} is not address:port, as in \"[::]:5004\""));
+    text.parse().map(Some).map_err(|_| wrong())
 }
 
 impl Network {
@@ -171,6 +180,7 @@ impl Config {
     fn check(&self) -> anyhow::Result<()> {
         self.network.bootstrap_nodes()?;
         self.audio.backend.parse::<crate::audio::Backend>().context("[audio] backend")?;
+        crate::log::filter(&self.log.level).context("[log] level")?;
         if !(8_000..=64_000).contains(&self.media.bitrate) {
             bail!("[media] bitrate: {} is not between 8000 and 64000 bit/s", self.media.bitrate);
         }
@@ -221,6 +231,8 @@ mod tests {
         assert!(error("[media]\ncomplexity = 11\n").contains("[media] complexity"));
         assert!(error("[calls]\nring_seconds = 0\n").contains("[calls] ring_seconds"));
         assert!(error("[network]\nbootstrap = [\"host\"]\n").contains("[network] bootstrap"));
+        assert!(error("[log]\nlevel = \"loud\"\n").contains("[log] level"));
+        assert!(error("[network]\nlisten = \"127.0.0.1\"\n").contains("address:port"));
         assert!(error("[audio]\nbackend = \"jack\"\n").contains("[audio] backend"));
         assert!(error("[calls]\nunknown_callers = \"maybe\"\n").contains("unknown variant"));
     }

@@ -4,7 +4,7 @@
 //! Whoever reads stderr may be slow, or stop reading. So a thread of its own writes there, and lines that it is too far
 //! behind for are lost: a telephone that falls silent would be worse than a log with gaps.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -27,18 +27,27 @@ static STDERR: OnceLock<Lines> = OnceLock::new();
 
 /// Starts logging at `level` (see `[log] level`).
 pub(crate) fn start(level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(level).with_context(|| format!("log level {level:?} is not understood"))?;
+    let filter = filter(level)?;
     let registry = tracing_subscriber::registry().with(filter);
     match journal() {
         Some(journal) => registry.with(journal).init(),
         None => {
+            let colours = io::stderr().is_terminal();
             let lines = Lines::to(io::stderr()).context("cannot start the log's thread")?;
             let lines = STDERR.get_or_init(|| lines);
             let layer = tracing_subscriber::fmt::layer().with_writer(|| lines.clone());
-            registry.with(layer.with_target(false)).init();
+            registry.with(layer.with_target(false).with_ansi(colours)).init();
         }
     }
     Ok(())
+}
+
+/// What `level` lets through. A single word must be a level: as a filter it would name a module, and silence the rest.
+pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    let words = ["off", "error", "warn", "info", "debug", "trace"];
+    let filter = EnvFilter::try_new(level).ok().filter(|_| level.contains('=') || words.contains(&level));
+    filter
+        .with_context(|| format!("{level:?} is not error, warn, info, debug, trace or a filter such as \"dvsd=debug\""))
 }
 
 /// Waits until everything said so far is written, but not for long. To be called before the process ends.

@@ -17,6 +17,7 @@ mod exit;
 mod identity_file;
 mod log;
 mod rate;
+mod readable;
 mod resolver;
 mod service;
 mod store;
@@ -27,6 +28,7 @@ mod udp;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 use crate::config::Config;
@@ -68,7 +70,7 @@ fn run(arguments: &Arguments) -> Result<(), Failed> {
     if arguments.check_config {
         return Ok(());
     }
-    log::start(arguments.log.as_deref().unwrap_or(&config.log.level)).or_exit(exit::CONFIG)?;
+    log::start(arguments.log.as_deref().unwrap_or(&config.log.level)).context("log level").or_exit(exit::CONFIG)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_exit(exit::SYSTEM)?;
     runtime.block_on(async {
         let (service, feeds) = service::Service::start(arguments, &config)?;

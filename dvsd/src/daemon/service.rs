@@ -2,6 +2,7 @@
 //! The node with its world: feeds it what the event loop brings, and does what it asks for.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
@@ -62,7 +63,10 @@ impl Service {
     /// Opens everything, in the order in which a user can mend what fails.
     pub(crate) fn start(arguments: &Arguments, config: &Config) -> Result<(Self, Feeds), Failed> {
         let state = state_directory(arguments);
-        std::fs::create_dir_all(&state)
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&state)
             .with_context(|| format!("cannot create the state directory {}", state.display()))
             .or_exit(exit::STORE)?;
         let mut random = Random::new(OpensslEntropy);
@@ -129,7 +133,6 @@ impl Service {
 
     /// Sends what the microphones have encoded.
     pub(crate) fn captured(&mut self) {
-        self.world.talks.acknowledge();
         while let Some((call, frame)) = self.world.talks.next_frame() {
             self.input(Input::Frame {
                 call,

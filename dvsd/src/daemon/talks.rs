@@ -2,7 +2,6 @@
 //! The sound of the calls that run: one audio thread each, and what the rest of the daemon wants to know of it.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
 use dvs_proto::message::Levels;
@@ -11,13 +10,12 @@ use dvsd::media::codec::EncoderSettings;
 use dvsd::media::jitter::PlayoutStats;
 use dvsd::wire::control::MediaReport;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::audio::{self, AudioConfig, CallAudio, CapturedFrame, PlayFrame};
 use crate::clock;
 use crate::config::Config;
 use crate::rate::Rate;
+use crate::readable::Readable;
 
 /// How many ended calls keep their figures.
 const MAX_ENDED: usize = 16;
@@ -32,6 +30,8 @@ struct Talk {
     /// Frames received and lost, as of the last second.
     second: Second,
     highest_tick: u32,
+    /// Its figures up to the last hold.
+    before: Figures,
 }
 
 /// What one second brought, for the report to the peer.
@@ -71,17 +71,37 @@ pub(crate) struct Figures {
     pub(crate) playback_epoch_us: Option<u64>,
 }
 
+/// The counts of both, and the present state of `now`.
+fn together(before: &PlayoutStats, now: &PlayoutStats) -> PlayoutStats {
+    let (received, lost) = (before.received + now.received, before.lost + now.lost);
+    let permille = (lost * 1_000).checked_div(received + lost).unwrap_or(0);
+    PlayoutStats {
+        received,
+        lost,
+        late: before.late + now.late,
+        recovered: before.recovered + now.recovered,
+        concealed: before.concealed + now.concealed,
+        duplicates: before.duplicates + now.duplicates,
+        refused: before.refused + now.refused,
+        guessed_samples: before.guessed_samples + now.guessed_samples,
+        stretched: before.stretched + now.stretched,
+        shortened: before.shortened + now.shortened,
+        loss_permille: u16::try_from(permille).unwrap_or(1_000),
+        ..*now
+    }
+}
+
 impl Talk {
     fn figures(&self) -> Figures {
         let meters = &self.audio.meters;
         Figures {
-            playout: meters.playout(),
+            playout: together(&self.before.playout, &meters.playout()),
             tx_bitrate: self.sent.bits_per_second(),
             rx_bitrate: self.received.bits_per_second(),
-            xruns: meters.xruns(),
+            xruns: self.before.xruns + meters.xruns(),
             delay_us: meters.capture_delay_us() + meters.playback_delay_us(),
-            capture_epoch_us: meters.capture_epoch_us(),
-            playback_epoch_us: meters.playback_epoch_us(),
+            capture_epoch_us: self.before.capture_epoch_us.or_else(|| meters.capture_epoch_us()),
+            playback_epoch_us: self.before.playback_epoch_us.or_else(|| meters.playback_epoch_us()),
         }
     }
 
@@ -120,37 +140,21 @@ pub(crate) struct Talks {
 
 /// Becomes ready when an audio thread has put a frame into its ring.
 #[derive(Debug)]
-pub(crate) struct Captured(AsyncFd<SharedEventFd>);
-
-#[derive(Debug)]
-struct SharedEventFd(Arc<EventFd>);
-
-impl AsRawFd for SharedEventFd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
+pub(crate) struct Captured(Readable<Arc<EventFd>>);
 
 impl Captured {
     fn new() -> anyhow::Result<Self> {
         let fd = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        let shared = SharedEventFd(Arc::new(fd));
-        // SAFETY: `shared` owns the descriptor, never gives it away, and is dropped only after its deregistration.
-        Ok(Self(unsafe { AsyncFd::register_with_interest(shared, Interest::READABLE) }?))
+        Ok(Self(Readable::new(Arc::new(fd))?))
     }
 
     /// Waits for frames.
     pub(crate) async fn ready(&self) -> std::io::Result<()> {
-        self.0.readable().await.map(|mut guard| guard.clear_ready())
-    }
-
-    fn reset(&self) {
-        // An error means that it was reset already.
-        let _count = self.0.get_ref().0.read();
+        self.0.rung().await
     }
 
     fn handle(&self) -> Arc<EventFd> {
-        Arc::clone(&self.0.get_ref().0)
+        Arc::clone(self.0.get())
     }
 }
 
@@ -167,6 +171,7 @@ impl Talks {
             capture: config.audio.capture.clone(),
             playback: config.audio.playback.clone(),
             encoder,
+            resumed: false,
         };
         Ok(Self {
             config,
@@ -181,13 +186,16 @@ impl Talks {
 
     /// Opens the devices for `call`. Trouble with them never ends the call.
     pub(crate) fn start(&mut self, call: CallNumber) {
-        match audio::start(self.config.clone(), self.captured.handle()) {
+        let before = self.ended.get(&call).copied();
+        let config = AudioConfig { resumed: before.is_some(), ..self.config.clone() };
+        match audio::start(config, self.captured.handle()) {
             Ok(audio) => {
                 tracing::info!(call = call.0, "microphone and loudspeaker in use");
                 audio.controls.set_mute(self.muted);
                 audio.controls.set_deafen(self.deafened);
                 let [sent, received] = [Rate::default(); 2];
-                let talk = Talk { audio, sent, received, second: Second::default(), highest_tick: 0 };
+                let before = before.unwrap_or_default();
+                let talk = Talk { audio, sent, received, second: Second::default(), highest_tick: 0, before };
                 self.running.insert(call, talk);
             }
             Err(error) => {
@@ -231,11 +239,6 @@ impl Talks {
     /// What the event loop waits for.
     pub(crate) fn captured(&self) -> &Captured {
         &self.captured
-    }
-
-    /// Takes note of the wake-up; to be called before [`Self::next_frame`].
-    pub(crate) fn acknowledge(&self) {
-        self.captured.reset();
     }
 
     /// The next encoded frame of any call.

@@ -14,8 +14,8 @@ use nix::sys::socket::{
     sendmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+
+use crate::readable::Readable;
 
 /// How many peers' local addresses are remembered; beyond it all are forgotten and learnt anew.
 const MAX_SOURCES: usize = 1024;
@@ -25,7 +25,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// The socket, and which local address each peer speaks to.
 #[derive(Debug)]
 pub(crate) struct Udp {
-    socket: UdpSocket,
+    socket: Readable<Socket>,
     local: SocketAddr,
     sources: HashMap<SocketAddr, IpAddr>,
 }
@@ -44,7 +44,7 @@ impl Udp {
         };
         let socket = socket.map_err(|error| explain(error, listen.unwrap_or(any)))?;
         let local = socket.local_addr()?.as_socket().context("the socket has no address")?;
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, local, sources: HashMap::new() })
+        Ok(Self { socket: Readable::new(socket)?, local, sources: HashMap::new() })
     }
 
     /// The address the socket is bound to.
@@ -54,13 +54,13 @@ impl Udp {
 
     /// Waits until a datagram is there; then [`Self::receive`] must be called until it says `None`.
     pub(crate) async fn readable(&self) -> std::io::Result<()> {
-        self.socket.readable().await
+        self.socket.ready().await
     }
 
     /// Takes one datagram out of the kernel: how long it is and where from. `None` when there is none.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         loop {
-            match self.socket.try_io(Interest::READABLE, || receive(self.socket.as_raw_fd(), buffer)) {
+            match self.socket.try_read(|socket| receive(socket.as_raw_fd(), buffer)) {
                 Ok((length, from, to)) => {
                     self.remember(from, to);
                     return Some((length, from));
@@ -82,7 +82,7 @@ impl Udp {
     fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> nix::Result<()> {
         let address = self.kernel_address(to);
         let data = [IoSlice::new(datagram)];
-        let fd = self.socket.as_raw_fd();
+        let fd = self.socket.get().as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT;
         match self.sources.get(&to).copied() {
             Some(IpAddr::V4(source)) if self.local.is_ipv4() => {

@@ -155,7 +155,9 @@ impl Node {
                 self.outputs.push_back(Output::StartAudio { call: number });
             }
             CallEvent::StopMedia { number, .. } => {
-                self.talking.remove(&number);
+                if let Some(key) = self.talking.remove(&number) {
+                    self.spoken_with(key, now);
+                }
                 self.outputs.push_back(Output::StopAudio { call: number });
             }
             CallEvent::InCall { key, on } => {
@@ -167,6 +169,15 @@ impl Node {
             CallEvent::SessionDone { key } => self.stop_searching(key),
         }
         true
+    }
+
+    /// A call over a session that was there already counts as contact too.
+    fn spoken_with(&mut self, key: CallKey, now: Now) {
+        let session = self.sessions.session_of(key.local, key.peer);
+        if let Some(stats) = session.and_then(|session| self.sessions.stats(session)) {
+            // The session would not be there if the key were another.
+            let _unchanged = self.people.seen(key.peer, stats.fingerprint, now);
+        }
     }
 
     /// A session that is already there saves the whole search.

@@ -138,7 +138,9 @@ impl Keeper {
 
     /// The devices without hardware belong together.
     fn open_pair(&mut self) {
-        let (source, playback) = paced_pair(&self.config.backend);
+        let (source, playback) = paced_pair(&self.config.backend, self.config.resumed);
+        // Whatever is opened again belongs to the same call.
+        self.config.resumed |= playback.is_ok();
         let period = self.config.encoder.frame_samples();
         let microphone = source.and_then(|source| {
             let capture = PacedCapture::new(source, period).map_err(|errno| format!("no timer: {errno}"))?;
@@ -204,28 +206,32 @@ impl Keeper {
 }
 
 /// What the microphone hears and the loudspeaker, for every back-end without hardware.
-fn paced_pair(backend: &Backend) -> (Result<Source, String>, Result<PacedPlayback, String>) {
+fn paced_pair(backend: &Backend, resumed: bool) -> (Result<Source, String>, Result<PacedPlayback, String>) {
     let silent = || Ok(PacedPlayback::new(None, None));
     match backend {
         Backend::Alsa | Backend::None => (Ok(Source::Silence), silent()),
         Backend::Tone => (Ok(Source::Tone { phase: 0.0 }), silent()),
         Backend::Loop { output } => {
             let (mouth, ear) = air();
-            (Ok(Source::Echo(ear)), recorder(output.as_deref()).map(|record| PacedPlayback::new(record, Some(mouth))))
+            (
+                Ok(Source::Echo(ear)),
+                recorder(output.as_deref(), resumed).map(|record| PacedPlayback::new(record, Some(mouth))),
+            )
         }
         Backend::Wav { input, output, repeat } => {
             let source = match input {
                 Some(path) => wav::read(path).map(|samples| Source::Samples { samples, next: 0, repeat: *repeat }),
                 None => Ok(Source::Silence),
             };
-            (source, recorder(output.as_deref()).map(|record| PacedPlayback::new(record, None)))
+            (source, recorder(output.as_deref(), resumed).map(|record| PacedPlayback::new(record, None)))
         }
     }
 }
 
-fn recorder(path: Option<&std::path::Path>) -> Result<Option<WavWriter>, String> {
-    let create = |path: &std::path::Path| {
-        WavWriter::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))
+fn recorder(path: Option<&std::path::Path>, resumed: bool) -> Result<Option<WavWriter>, String> {
+    let open = |path: &std::path::Path| {
+        let writer = if resumed { WavWriter::resume(path) } else { WavWriter::create(path) };
+        writer.map_err(|error| format!("cannot write {}: {error}", path.display()))
     };
-    path.map(create).transpose()
+    path.map(open).transpose()
 }

@@ -53,6 +53,8 @@ pub(crate) struct AudioConfig {
     pub(crate) playback: String,
     /// How the microphone is encoded.
     pub(crate) encoder: EncoderSettings,
+    /// Whether the call had sound before, as after a hold: recordings go on.
+    pub(crate) resumed: bool,
 }
 
 impl Default for AudioConfig {
@@ -62,6 +64,7 @@ impl Default for AudioConfig {
             capture: "default".to_owned(),
             playback: "default".to_owned(),
             encoder: EncoderSettings::default(),
+            resumed: false,
         }
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! WAV files: 16 bit at 48 kHz.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use dvsd::media::SAMPLE_RATE;
@@ -27,11 +27,22 @@ pub(super) struct WavWriter {
 }
 
 impl WavWriter {
-    /// Creates or overwrites the file at `path`.
+    /// Creates or overwrites the file at `path`, for its owner only.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = File::create(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all_at(&header(0), 0)?;
-        Ok(Self { file, samples: 0, in_header: 0, bytes: Vec::with_capacity(2 * MAX_CHUNK) })
+        Ok(Self::at_end(file, 0))
+    }
+
+    /// Goes on at the end of a file that [`Self::create`] made.
+    pub(super) fn resume(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        let samples = file.metadata()?.len().saturating_sub(HEADER as u64) / 2;
+        Ok(Self::at_end(file, samples))
+    }
+
+    fn at_end(file: File, samples: u64) -> Self {
+        Self { file, samples, in_header: samples, bytes: Vec::with_capacity(2 * MAX_CHUNK) }
     }
 
     /// Adds samples at the end.
@@ -123,6 +134,19 @@ fn first_channel(data: &[u8], channels: usize) -> Vec<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recording_goes_on_where_it_stopped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("call.wav");
+        WavWriter::create(&path).unwrap().append(&[1, 2]);
+        WavWriter::resume(&path).unwrap().append(&[3]);
+        assert_eq!(read(&path).unwrap(), [1, 2, 3]);
+        drop(WavWriter::create(&path).unwrap());
+        assert_eq!(read(&path).unwrap(), Vec::<i16>::new(), "the next call starts anew");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
 
     #[test]
     fn what_is_written_can_be_read_back() {

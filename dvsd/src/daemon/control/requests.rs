@@ -40,6 +40,9 @@ impl Service {
             }),
             Request::Hangup { call } => self
                 .act(client, "hung up", |service, now| service.command(|node| node.hang_up(call.map(CallNumber), now))),
+            Request::Hold { call, on: Some(false) } if self.held_only_there(call) => {
+                Err(Failure::new(FailureKind::State, "the peer holds the call; only they can resume it"))
+            }
             Request::Hold { call, on } => self.act(client, "hold", |service, now| {
                 service.command(|node| node.hold(call.map(CallNumber), on, now)).map(|(number, _)| number)
             }),
@@ -153,6 +156,11 @@ impl Service {
         }
     }
 
+    fn held_only_there(&self, call: Option<u32>) -> bool {
+        let meant = |view: &CallView| call.is_none_or(|number| view.number.0 == number);
+        self.node.calls().filter(meant).any(|view| view.held_there && !view.held_here)
+    }
+
     fn mute(&mut self, on: Option<bool>) -> Reply {
         let on = on.unwrap_or(!self.world.talks.muted());
         self.world.talks.set_mute(on);
@@ -218,6 +226,7 @@ impl Service {
                 self.name_of(id)
             )),
             Event::Network => {
+                self.log_network();
                 let network = convert::network(&self.node, self.world.udp.local(), clock::now());
                 self.world.server.event(&message::Event::Network(network));
             }
@@ -247,8 +256,14 @@ impl Service {
     fn log_call(&self, view: &CallView) {
         let (call, peer, state) = (view.number.0, view.key.peer, view.state);
         let cause = view.cause.map(|cause| format!(", {cause}")).unwrap_or_default();
-        let cause = cause.as_str();
-        tracing::info!(call, %peer, ?state, "call {call} with {}: {state:?}{cause}", self.name_of(peer));
+        tracing::info!(%peer, "call {call} with {}: {state:?}{cause}", self.name_of(peer));
+    }
+
+    fn log_network(&self) {
+        let status = self.node.routing_status(clock::now());
+        let state = if status.online { "online" } else { "offline" };
+        let seen = status.observed.map(|at| format!(", seen at {at}")).unwrap_or_default();
+        tracing::info!("{state}: {} nodes{seen}", status.nodes);
     }
 
     /// A line for the clients' activity panes and the log.

@@ -15,6 +15,7 @@ use anyhow::{Result, bail, ensure};
 use dvs_tests::harness::program;
 
 use progress::Progress;
+use report::Figures;
 use scene::{Scene, Sound};
 
 const USAGE: &str = "dvs-demo [--json] [--tui] [--alsa]";
@@ -54,13 +55,17 @@ fn run(options: Options) -> Result<ExitCode> {
     ensure!(on_a_terminal || !options.tui, "--tui needs a terminal; without it the demo needs none");
     let progress = Progress::new();
     let sound = if options.alsa { Sound::Card } else { Sound::File { seconds: if options.tui { 300 } else { 20 } } };
-    let mut scene = Scene::set_up(sound, &progress)?;
-    let call = scene.call(&progress)?;
     if options.tui {
+        let mut scene = Scene::set_up(sound, &progress)?;
+        scene.call(&progress)?;
         return visit(scene, &progress);
     }
-    scene.talk(&progress)?;
-    let figures = scene.finish(&call, &progress)?;
+    let mut figures = measure(sound, &progress)?;
+    if !figures.misses().is_empty() {
+        figures.misses().iter().for_each(|miss| eprintln!("demo: {miss}"));
+        progress.step(&format!("once more from the start: this machine may be busy (load {})", load()));
+        figures = measure(sound, &progress)?;
+    }
     print!("{}", figures.table());
     if options.json {
         println!("{}", figures.json());
@@ -69,6 +74,20 @@ fn run(options: Options) -> Result<ExitCode> {
         eprintln!("demo: {miss}");
     }
     Ok(if figures.misses().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Three daemons, one call, and what was measured of it.
+fn measure(sound: Sound, progress: &Progress) -> Result<Figures> {
+    let mut scene = Scene::set_up(sound, progress)?;
+    let call = scene.call(progress)?;
+    scene.talk(progress)?;
+    scene.finish(&call, progress)
+}
+
+/// How many processes wanted a processor in the last minute.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("?").to_owned()
 }
 
 /// Opens the full-screen client as Alice, in the running call.
