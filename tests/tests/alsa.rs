@@ -158,21 +158,15 @@ fn hums_without_a_gap(bob: Card) {
 }
 
 #[test]
-fn a_card_with_a_slow_clock_plays_on_without_a_gap() {
-    let _alone = alone();
-    hums_without_a_gap(Card { ppm: -200, ..Card::default() });
-}
-
-#[test]
 fn a_card_with_a_fast_clock_plays_on_without_a_gap() {
     let _alone = alone();
     hums_without_a_gap(Card { ppm: 200, ..Card::default() });
 }
 
 #[test]
-fn a_card_that_tells_its_position_in_steps_plays_on_without_a_gap() {
+fn a_slow_card_that_tells_its_position_in_steps_plays_on_without_a_gap() {
     let _alone = alone();
-    hums_without_a_gap(Card { quantum: 256, ..Card::default() });
+    hums_without_a_gap(Card { ppm: -200, quantum: 256, ..Card::default() });
 }
 
 fn trouble(party: &mut Party) -> Option<String> {
