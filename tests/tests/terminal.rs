@@ -318,6 +318,11 @@ fn without_a_daemon_one_line_says_what_to_do() {
     let nowhere = directory.path().join("run").display().to_string();
     let mut alice = Terminal::run(&program("dvs-tui").unwrap(), (200, 10), &["--runtime-dir", &nowhere], &[]).unwrap();
     assert_eq!(alice.wait_for_exit(LIMIT).unwrap().exit_code(), 3);
-    assert_eq!(alice.text().trim(), format!("dvs-tui: no daemon at {nowhere} (no such directory); start dvsd, or name its directory with --runtime-dir"));
+    assert_eq!(
+        alice.text().trim(),
+        format!(
+            "dvs-tui: no daemon at {nowhere} (no such directory); start dvsd, or name its directory with --runtime-dir"
+        )
+    );
     assert!(alice.is_given_back().unwrap());
 }
