@@ -81,9 +81,10 @@ fn copy_if_there(from: &Path, to: &Path) -> Outcome {
 fn inside(tree: &Path, command: &str) -> Outcome {
     say(&format!("in the chroot: {command}"));
     let began = Instant::now();
-    let script = "set -e; cd \"$1\"; mount -t proc proc proc; mount -t sysfs sys sys; mount --rbind /dev dev; \
-                  mount -t tmpfs run run; mount -t tmpfs tmp tmp; \
-                  exec env -i HOME=/root TERM=dumb PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    // Its root is a mount of its own, as namespaces within need it; and nothing may be skipped, as in CI.
+    let script = "set -e; mount --bind \"$1\" \"$1\"; cd \"$1\"; mount -t proc proc proc; mount --rbind /sys sys; \
+                  mount --rbind /dev dev; mount -t tmpfs run run; mount -t tmpfs tmp tmp; \
+                  exec env -i CI=true HOME=/root TERM=dumb PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin \
                   chroot . sh -c \"cd /source && $2\"";
     let unshared = ["--mount", "--propagation", "private", "sh", "-c", script, "chroot"];
     step(Command::new("unshare").args(unshared).arg(tree).arg(command))?;
