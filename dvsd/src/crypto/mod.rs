@@ -8,6 +8,7 @@
 use openssl::error::ErrorStack;
 use thiserror::Error;
 
+pub mod cell;
 pub mod cookie;
 pub mod exchange;
 pub mod identity;

@@ -245,16 +245,16 @@ impl OpeningKey {
 }
 
 #[derive(Clone, Copy)]
-enum Mode {
+pub(super) enum Mode {
     Seal,
     Open,
 }
 
 /// A kept cipher context: setting only the IV costs a quarter of making a new one.
-struct Gcm(CipherCtx);
+pub(super) struct Gcm(CipherCtx);
 
 impl Gcm {
-    fn new(mode: Mode, key: &[u8; 32]) -> Result<Self, CryptoError> {
+    pub(super) fn new(mode: Mode, key: &[u8; 32]) -> Result<Self, CryptoError> {
         let mut context = CipherCtx::new()?;
         match mode {
             Mode::Seal => context.encrypt_init(Some(Cipher::aes_256_gcm()), Some(key), None)?,
@@ -263,7 +263,7 @@ impl Gcm {
         Ok(Self(context))
     }
 
-    fn seal(
+    pub(super) fn seal(
         &mut self,
         nonce: &[u8; NONCE_LEN],
         aad: &[u8],
@@ -276,7 +276,7 @@ impl Gcm {
         Ok(self.0.tag(tag)?)
     }
 
-    fn open(&mut self, nonce: &[u8; NONCE_LEN], aad: &[u8], text: &mut [u8], tag: &[u8]) -> bool {
+    pub(super) fn open(&mut self, nonce: &[u8; NONCE_LEN], aad: &[u8], text: &mut [u8], tag: &[u8]) -> bool {
         let opened = self.0.decrypt_init(None, None, Some(nonce)).is_ok()
             && self.update(aad, text).is_ok()
             && self.0.set_tag(tag).is_ok();
