@@ -125,7 +125,8 @@ fn ids_that_cannot_be_called_are_told_apart() {
     let mut trio = Trio::start(Setup::loopback(), Setup::loopback()).unwrap();
     let own = trio.alice.handset.id().unwrap();
     let alice = &trio.alice.daemon;
-    let typo = own.replace(&own[10..11], if &own[10..11] == "q" { "p" } else { "q" });
+    let mut typo = own.clone();
+    typo.replace_range(10..11, if &own[10..11] == "q" { "p" } else { "q" });
     says(&alice.verb(&["call", &typo]).unwrap(), 2, &["checksum", "mistyped"]);
     says(&alice.verb(&["call", &own[..own.len() - 1]]).unwrap(), 2, &["checksum", "missing"]);
     says(&alice.verb(&["call", "dvs:ABCDEF"]).unwrap(), 2, &["length"]);
