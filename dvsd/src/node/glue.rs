@@ -6,7 +6,7 @@ use crate::call::{CallEvent, CallKey, CallNumber, EndCause, Verdict};
 use crate::id::{Fingerprint, NodeId};
 use crate::path::Path;
 use crate::people::{self, PeopleEvent};
-use crate::routing::RoutingEvent;
+use crate::routing::{Missing, RoutingEvent};
 use crate::session::{ConnectError, SessionEvent, SessionId};
 use crate::time::Now;
 use crate::wire::control::{Frame, Reason};
@@ -40,8 +40,12 @@ impl Node {
                 self.calls.peer_found(CallKey { local: MAIN, peer: target }, now);
             }
             RoutingEvent::NotFound { target, .. } if self.unresolved.get(&target).is_some_and(|names| *names > 0) => {}
-            RoutingEvent::NotFound { target, online } => {
-                let cause = if online { EndCause::NotFound } else { EndCause::Offline };
+            RoutingEvent::NotFound { target, why } => {
+                let cause = match why {
+                    Missing::Offline => EndCause::Offline,
+                    Missing::Unknown => EndCause::NotFound,
+                    Missing::Unreachable | Missing::NeedsRelay => EndCause::Unreachable,
+                };
                 self.calls.peer_not_found(CallKey { local: MAIN, peer: target }, cause, now);
             }
             RoutingEvent::Online | RoutingEvent::Offline | RoutingEvent::ObservedChanged(_) => {

@@ -50,7 +50,7 @@ impl Routing {
         let (id, token, target) = match packet.message {
             Message::RouteReq { origin, target, token, .. } => (origin, token, Some(target)),
             Message::Ping { origin, token } => (origin, token, None),
-            Message::RouteRes { .. } | Message::Pong { .. } => return Err(Drop::Unsolicited),
+            _ => return Err(Drop::Unsolicited),
         };
         let is_proven = self.admit(from, id, token, now)?;
         let nominates = packet.flags & flag::READ_ONLY == 0 && self.wants_to_know(id, from, now);

@@ -33,7 +33,7 @@ impl Answer {
                 (responder, token, observed, Some(target), entries)
             }
             Message::Pong { responder, token, observed } => (responder, token, observed, None, Vec::new()),
-            Message::RouteReq { .. } | Message::Ping { .. } => return None,
+            _ => return None,
         };
         Some(Self { from, responder, entries, txid, flags, caps, token, observed, target })
     }

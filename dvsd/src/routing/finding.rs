@@ -11,7 +11,7 @@ use super::lookup::{Goal, Lookup};
 use super::requests::Purpose;
 use super::search::{CONFIRMED, PATIENCE, PROBE_GAP, Search};
 use super::table::K;
-use super::{RECENT, Routing, RoutingEvent};
+use super::{Missing, RECENT, Routing, RoutingEvent};
 use crate::id::NodeId;
 use crate::path::unmapped;
 use crate::random::Random;
@@ -28,7 +28,8 @@ impl Routing {
         let is_full = self.searches.len() >= MAX_SEARCHES && !self.searches.contains_key(&target);
         if target == self.config.node_id || is_full {
             self.counters.not_found += 1;
-            self.events.push_back(RoutingEvent::NotFound { target, online: self.upkeep.online });
+            let why = if self.upkeep.online { Missing::Unknown } else { Missing::Offline };
+            self.events.push_back(RoutingEvent::NotFound { target, why });
             return;
         }
         if !self.searches.contains_key(&target) {
@@ -242,9 +243,9 @@ impl Routing {
         if search.lookup.is_some() || search.next_due().is_some() {
             return;
         }
-        let online = self.upkeep.heard_since(search.started);
+        let why = if self.upkeep.heard_since(search.started) { Missing::Unknown } else { Missing::Offline };
         self.cancel(target);
         self.counters.not_found += 1;
-        self.events.push_back(RoutingEvent::NotFound { target, online });
+        self.events.push_back(RoutingEvent::NotFound { target, why });
     }
 }

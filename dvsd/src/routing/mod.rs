@@ -11,6 +11,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -22,12 +23,13 @@ use self::search::Search;
 use self::table::Table;
 use self::tokens::{Issuer, Received};
 use self::upkeep::Upkeep;
+use crate::crypto::identity::Identity;
 use crate::id::NodeId;
 use crate::path::{Path, Scope, Transmit, unmapped};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
-use crate::wire::Malformed;
 use crate::wire::routing::{Message, Packet};
+use crate::wire::{DEFAULT_PORT, Malformed};
 
 mod answering;
 mod asking;
@@ -56,7 +58,7 @@ const LOWEST_PORT: u16 = 1024;
 const RECENT: usize = 16;
 
 /// The settings of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RoutingConfig {
     /// Our ID in the overlay.
     pub node_id: NodeId,
@@ -74,6 +76,14 @@ pub struct RoutingConfig {
     pub caps: u8,
     /// Disjoint paths of a lookup when enough nodes are known, at least 1.
     pub disjoint_paths: u8,
+    /// The key behind `node_id`. A node without it proves its ID to nobody.
+    pub identity: Option<Arc<Identity>>,
+    /// Whether others must prove their IDs where it matters.
+    pub verify_proofs: bool,
+    /// Whether we say hello on the local network, and heed the hellos of others.
+    pub lan: bool,
+    /// The UDP port we listen on, as announced on the local network.
+    pub port: u16,
 }
 
 impl RoutingConfig {
@@ -88,6 +98,10 @@ impl RoutingConfig {
             lowest_port: LOWEST_PORT,
             caps: 0,
             disjoint_paths: 3,
+            identity: None,
+            verify_proofs: true,
+            lan: false,
+            port: DEFAULT_PORT,
         }
     }
 }
@@ -108,8 +122,8 @@ pub enum RoutingEvent {
     NotFound {
         /// The peer.
         target: NodeId,
-        /// Whether any node at all answered during the search.
-        online: bool,
+        /// Why, as far as can be told.
+        why: Missing,
     },
     /// The first node answered.
     Online,
@@ -117,6 +131,52 @@ pub enum RoutingEvent {
     Offline,
     /// Others see us at this address.
     ObservedChanged(SocketAddr),
+}
+
+/// Why a peer was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// No node at all answered during the search.
+    Offline,
+    /// Nobody who was asked knows the peer.
+    Unknown,
+    /// The peer is known, but does not answer where it is said to be.
+    Unreachable,
+    /// The peer was told to open its NAT towards us, and yet nothing came through.
+    NeedsRelay,
+}
+
+/// What the NAT in front of us does, as far as other nodes can see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NatKind {
+    /// Too few nodes have told.
+    #[default]
+    Unknown,
+    /// None: others see an address of our own.
+    Open,
+    /// One outer port for all destinations.
+    Cone,
+    /// Another outer port for each destination.
+    Symmetric,
+}
+
+/// A node of the table, as shown to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Who.
+    pub id: NodeId,
+    /// Where it answered last.
+    pub address: SocketAddr,
+    /// Leading bits its ID shares with ours.
+    pub bucket: u8,
+    /// The last round-trip time, up to two seconds.
+    pub rtt: Option<Duration>,
+    /// Time since its last answer.
+    pub age: Duration,
+    /// Whether it has proven that its ID is its own.
+    pub proven: bool,
+    /// Whether it answered within 15 minutes and has not failed since.
+    pub good: bool,
 }
 
 /// A summary for people and tests.
@@ -138,6 +198,18 @@ pub struct Status {
     pub online: bool,
     /// Where others see us.
     pub observed: Option<SocketAddr>,
+    /// Where others see us over IPv4.
+    pub observed_v4: Option<SocketAddr>,
+    /// Where others see us over IPv6.
+    pub observed_v6: Option<SocketAddr>,
+    /// The NAT in front of our IPv4 address.
+    pub nat_v4: NatKind,
+    /// The NAT in front of our IPv6 address.
+    pub nat_v6: NatKind,
+    /// Peers that were reached because both sides opened their NATs at the same time.
+    pub punched: u64,
+    /// The nodes of the table, closest first, at most 40.
+    pub peers: Vec<PeerStatus>,
     /// An estimate of the number of nodes in the network.
     pub network_size: u64,
     /// Lookups under way, those for the table included.
@@ -259,6 +331,7 @@ impl Routing {
                 self.handle_request(from, packet, datagram.len(), now, random)
             }
             Message::RouteRes { .. } | Message::Pong { .. } => self.handle_answer(from, packet, now, random),
+            _ => Err(Drop::Malformed(Malformed::Kind)),
         }
     }
 
@@ -299,6 +372,7 @@ impl Routing {
             not_found: self.counters.not_found,
             requests: self.counters.requests,
             recent: self.counters.recent.iter().copied().collect(),
+            ..Status::default()
         }
     }
 

@@ -91,7 +91,7 @@ fn finds_succeed_when_a_third_of_the_network_just_died() {
 fn a_find_for_an_absent_node_ends() {
     let mut mesh = Mesh::joined(6, 60);
     let (event, took) = mesh.find_to_end(address(7), NodeId([0x77; 20]));
-    assert_eq!(event, RoutingEvent::NotFound { target: NodeId([0x77; 20]), online: true });
+    assert_eq!(event, RoutingEvent::NotFound { target: NodeId([0x77; 20]), why: Missing::Unknown });
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
@@ -144,7 +144,7 @@ fn offline_a_find_fails_soon_and_says_so() {
         mesh.run_for(Duration::from_secs(40));
         for _ in 0..3 {
             let (event, took) = mesh.find_to_end(address(1), NodeId([7; 20]));
-            assert_eq!(event, RoutingEvent::NotFound { target: NodeId([7; 20]), online: false });
+            assert_eq!(event, RoutingEvent::NotFound { target: NodeId([7; 20]), why: Missing::Offline });
             assert!(took <= Duration::from_secs(3), "{took:?}");
         }
     }

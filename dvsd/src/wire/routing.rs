@@ -2,8 +2,7 @@
 //! Layouts of the routing layer's messages.
 //!
 //! Every message begins with the same 12 bytes: kind, version, flags, capabilities, and the transaction ID that its
-//! answer repeats. The messages of storage, proof and hole punching have their kinds reserved but no layout yet;
-//! they are refused as unknown.
+//! answer repeats. The messages of storage have their kinds reserved but no layout yet; they are refused as unknown.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -23,6 +22,12 @@ pub const ROUTE_REQ_LEN: usize = HEADER_LEN + 2 * ID_LEN + TOKEN_LEN;
 pub const PADDED_ROUTE_REQ_LEN: usize = 304;
 /// Length of a PING, in bytes.
 pub const PING_LEN: usize = HEADER_LEN + ID_LEN + TOKEN_LEN;
+/// Length of a PROOF_REQ, in bytes.
+pub const PROOF_REQ_LEN: usize = HEADER_LEN + ID_LEN + TOKEN_LEN + CHALLENGE_LEN;
+/// Length of the challenge in a PROOF_REQ, in bytes.
+pub const CHALLENGE_LEN: usize = 16;
+/// Length of the nonce in a LAN_HELLO, in bytes.
+pub const NONCE_LEN: usize = 8;
 /// How many entries a ROUTE_RES may carry, both families together: the paper's k.
 pub const MAX_ENTRIES: usize = 20;
 
@@ -133,6 +138,86 @@ pub enum Message {
         /// Where the PING came from.
         observed: SocketAddr,
     },
+    /// "Prove that your ID is yours."
+    ProofReq {
+        /// The asker.
+        origin: NodeId,
+        /// The token the answerer gave before; without a valid one there is no answer.
+        token: Token,
+        /// What the proof must be about, random.
+        challenge: [u8; CHALLENGE_LEN],
+    },
+    /// "It is mine": a signature by the key that the ID is the hash of.
+    Proof {
+        /// The answerer.
+        responder: NodeId,
+        /// Where the PROOF_REQ came from; it is part of what is signed.
+        observed: SocketAddr,
+        /// The kind of key.
+        algorithm: u8,
+        /// The public key, not yet checked.
+        spki: Vec<u8>,
+        /// The signature, not yet checked.
+        signature: Vec<u8>,
+    },
+    /// "Tell `target` that I want to reach it."
+    PunchReq {
+        /// The asker.
+        origin: NodeId,
+        /// Whom it wants to reach.
+        target: NodeId,
+        /// The token the answerer gave before; without a valid one there is no answer.
+        token: Token,
+    },
+    /// "`caller` wants to reach you": open your NAT towards it.
+    PunchFwd {
+        /// Who wants to reach the receiver.
+        caller: NodeId,
+        /// Where it is, as the sender sees it.
+        address: SocketAddr,
+    },
+    /// What became of a PUNCH_REQ.
+    PunchAck {
+        /// Whether the target was told.
+        status: PunchStatus,
+        /// Where the answerer sees the target; without it, where it sees the asker.
+        address: SocketAddr,
+    },
+    /// "I am on this network": sent to everybody on the link.
+    LanHello {
+        /// The sender.
+        id: NodeId,
+        /// The UDP port it listens on.
+        port: u16,
+        /// Random, to tell one's own hello from others.
+        nonce: [u8; NONCE_LEN],
+    },
+}
+
+/// What became of a PUNCH_REQ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PunchStatus {
+    /// The target was told.
+    Forwarded,
+    /// The target is unknown, or was not heard of lately.
+    NotInTouch,
+}
+
+impl PunchStatus {
+    const fn from_wire(status: u8) -> Result<Self, Malformed> {
+        match status {
+            0 => Ok(Self::Forwarded),
+            1 => Ok(Self::NotInTouch),
+            _ => Err(Malformed::Field),
+        }
+    }
+
+    const fn to_wire(self) -> u8 {
+        match self {
+            Self::Forwarded => 0,
+            Self::NotInTouch => 1,
+        }
+    }
 }
 
 impl Message {
@@ -143,6 +228,12 @@ impl Message {
             Self::RouteRes { .. } => kind::ROUTE_RES,
             Self::Ping { .. } => kind::PING,
             Self::Pong { .. } => kind::PONG,
+            Self::ProofReq { .. } => kind::PROOF_REQ,
+            Self::Proof { .. } => kind::PROOF,
+            Self::PunchReq { .. } => kind::PUNCH_REQ,
+            Self::PunchFwd { .. } => kind::PUNCH_FWD,
+            Self::PunchAck { .. } => kind::PUNCH_ACK,
+            Self::LanHello { .. } => kind::LAN_HELLO,
         }
     }
 
@@ -156,7 +247,39 @@ impl Message {
                 token: Token(reader.array()?),
                 observed: address::parse(reader)?,
             }),
+            kind::PROOF_REQ => Ok(Self::ProofReq {
+                origin: NodeId(reader.array()?),
+                token: Token(reader.array()?),
+                challenge: reader.array()?,
+            }),
+            kind::PROOF => Self::parse_proof(reader),
+            kind::PUNCH_REQ..=kind::PUNCH_ACK => Self::parse_punch(kind, reader),
+            kind::LAN_HELLO => {
+                Ok(Self::LanHello { id: NodeId(reader.array()?), port: reader.u16()?, nonce: reader.array()? })
+            }
             _ => Err(Malformed::Kind),
+        }
+    }
+
+    fn parse_proof(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self::Proof {
+            responder: NodeId(reader.array()?),
+            observed: address::parse(reader)?,
+            algorithm: reader.u8()?,
+            spki: reader.variable()?.to_vec(),
+            signature: reader.variable()?.to_vec(),
+        })
+    }
+
+    fn parse_punch(kind: u8, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match kind {
+            kind::PUNCH_REQ => Ok(Self::PunchReq {
+                origin: NodeId(reader.array()?),
+                target: NodeId(reader.array()?),
+                token: Token(reader.array()?),
+            }),
+            kind::PUNCH_FWD => Ok(Self::PunchFwd { caller: NodeId(reader.array()?), address: address::parse(reader)? }),
+            _ => Ok(Self::PunchAck { status: PunchStatus::from_wire(reader.u8()?)?, address: address::parse(reader)? }),
         }
     }
 
@@ -208,6 +331,43 @@ impl Message {
                 out.emit(&token.0);
                 address::emit(*observed, out);
             }
+            Self::ProofReq { origin, token, challenge } => {
+                out.emit(&origin.0);
+                out.emit(&token.0);
+                out.emit(challenge);
+            }
+            Self::Proof { responder, observed, algorithm, spki, signature } => {
+                out.emit(&responder.0);
+                address::emit(*observed, out);
+                out.emit_u8(*algorithm);
+                out.emit_variable(spki);
+                out.emit_variable(signature);
+            }
+            Self::PunchReq { .. } | Self::PunchFwd { .. } | Self::PunchAck { .. } => self.emit_punch(out),
+            Self::LanHello { id, port, nonce } => {
+                out.emit(&id.0);
+                out.emit_u16(*port);
+                out.emit(nonce);
+            }
+        }
+    }
+
+    fn emit_punch(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::PunchReq { origin, target, token } => {
+                out.emit(&origin.0);
+                out.emit(&target.0);
+                out.emit(&token.0);
+            }
+            Self::PunchFwd { caller, address } => {
+                out.emit(&caller.0);
+                address::emit(*address, out);
+            }
+            Self::PunchAck { status, address } => {
+                out.emit_u8(status.to_wire());
+                address::emit(*address, out);
+            }
+            _ => {}
         }
     }
 }
@@ -263,127 +423,16 @@ impl fmt::Display for Packet {
             }
             Message::Ping { origin, .. } => write!(f, "PING {:016x} {origin}", self.txid),
             Message::Pong { responder, .. } => write!(f, "PONG {:016x} {responder}", self.txid),
+            Message::ProofReq { origin, .. } => write!(f, "PROOF_REQ {:016x} {origin}", self.txid),
+            Message::Proof { responder, .. } => write!(f, "PROOF {:016x} {responder}", self.txid),
+            Message::PunchReq { origin, target, .. } => write!(f, "PUNCH_REQ {:016x} {origin} → {target}", self.txid),
+            Message::PunchFwd { caller, address } => write!(f, "PUNCH_FWD {:016x} {caller} at {address}", self.txid),
+            Message::PunchAck { status, address } => write!(f, "PUNCH_ACK {:016x} {status:?} {address}", self.txid),
+            Message::LanHello { id, port, .. } => write!(f, "LAN_HELLO {id} port {port}"),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn address(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    fn packet(flags: u8, caps: u8, message: Message) -> Packet {
-        Packet { flags, caps, txid: 0x0102_0304_0506_0708, message }
-    }
-
-    fn header(kind: u8, flags: u8, caps: u8) -> Vec<u8> {
-        vec![kind, 1, flags, caps, 1, 2, 3, 4, 5, 6, 7, 8]
-    }
-
-    fn samples() -> Vec<(Packet, Vec<u8>)> {
-        let (a, b, token) = (NodeId([0xaa; 20]), NodeId([0xbb; 20]), Token([9; 8]));
-        let v4 = address("198.18.0.1:5004");
-        let v6 = address("[2001:db8::1]:5005");
-        let v4_bytes = [4, 0x13, 0x8c, 198, 18, 0, 1];
-        let v6_bytes = [6, 0x13, 0x8d, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-        let entries = vec![Entry { caps: 8, id: a, address: v4 }, Entry { caps: 0, id: b, address: v6 }];
-        vec![
-            (
-                packet(6, 0, Message::RouteReq { origin: a, target: b, token, padding: 2 }),
-                [header(0x10, 6, 0), a.0.to_vec(), b.0.to_vec(), vec![9; 8], vec![0, 0]].concat(),
-            ),
-            (
-                packet(0x18, 8, Message::RouteRes { responder: b, target: a, token, observed: v4, entries }),
-                [
-                    header(0x11, 0x18, 8),
-                    b.0.to_vec(),
-                    a.0.to_vec(),
-                    vec![9; 8],
-                    v4_bytes.to_vec(),
-                    vec![2, 8 << 3 | 4],
-                    a.0.to_vec(),
-                    v4_bytes[1..].to_vec(),
-                    vec![6],
-                    b.0.to_vec(),
-                    v6_bytes[1..].to_vec(),
-                ]
-                .concat(),
-            ),
-            (
-                packet(1, 0, Message::Ping { origin: a, token: Token::NONE }),
-                [header(0x12, 1, 0), a.0.to_vec(), vec![0; 8]].concat(),
-            ),
-            (
-                packet(0, 0, Message::Pong { responder: a, token, observed: v6 }),
-                [header(0x13, 0, 0), a.0.to_vec(), vec![9; 8], v6_bytes.to_vec()].concat(),
-            ),
-        ]
-    }
-
-    #[test]
-    fn every_message_has_its_fixed_bytes_both_ways() {
-        for (packet, bytes) in samples() {
-            assert_eq!(packet.emit(), bytes, "{packet}");
-            assert_eq!(Packet::parse(&bytes), Ok(packet));
-        }
-    }
-
-    #[test]
-    fn lengths_are_as_specified() {
-        let lengths: Vec<usize> = samples().iter().map(|(packet, _)| packet.emit().len()).collect();
-        assert_eq!(lengths, [60 + 2, 68 + 27 + 39, 40, 59]);
-        assert_eq!((ROUTE_REQ_LEN, PING_LEN), (60, 40));
-        let observed = address("[2001:db8::1]:5005");
-        let longest = route_res_len(observed) + MAX_ENTRIES * Entry::wire_len(observed) + PING_LEN;
-        assert!(longest <= 3 * PADDED_ROUTE_REQ_LEN, "{longest}");
-    }
-
-    #[test]
-    fn a_message_longer_or_shorter_than_its_layout_is_refused() {
-        for (packet, bytes) in samples() {
-            for length in 0..bytes.len() {
-                let padded = matches!(packet.message, Message::RouteReq { .. }) && length >= ROUTE_REQ_LEN;
-                assert_eq!(Packet::parse(&bytes[..length]).is_err(), !padded, "{packet} cut to {length}");
-            }
-            let long = [bytes, vec![0]].concat();
-            let padded = matches!(packet.message, Message::RouteReq { .. });
-            assert_eq!(Packet::parse(&long).is_err(), !padded, "{packet}");
-        }
-    }
-
-    #[test]
-    fn other_versions_and_kinds_without_a_layout_are_refused() {
-        let (_, mut ping) = samples().swap_remove(2);
-        ping[1] = 2;
-        assert_eq!(Packet::parse(&ping), Err(Malformed::Version));
-        for kind in [0x14, 0x1a, 0x1d] {
-            assert_eq!(Packet::parse(&header(kind, 0, 0)), Err(Malformed::Kind));
-        }
-    }
-
-    #[test]
-    fn a_list_of_more_than_twenty_entries_is_refused() {
-        let (_, mut bytes) = samples().swap_remove(1);
-        bytes[67] = 21;
-        bytes.resize(bytes.len() + 19 * 39, 0);
-        assert_eq!(Packet::parse(&bytes), Err(Malformed::Field));
-    }
-
-    proptest! {
-        #[test]
-        fn what_parses_is_emitted_again_byte_for_byte(mut bytes in proptest::collection::vec(any::<u8>(), 40..400)) {
-            bytes[0] = 0x10 + bytes[0] % 4;
-            bytes[1] = VERSION;
-            if let Ok(packet) = Packet::parse(&bytes) {
-                let is_request = matches!(packet.message, Message::RouteReq { .. });
-                let kept = if is_request { ROUTE_REQ_LEN } else { bytes.len() };
-                prop_assert_eq!(&packet.emit()[..kept], &bytes[..kept]);
-            }
-        }
-    }
-}
+#[path = "routing_tests.rs"]
+mod tests;
