@@ -214,7 +214,11 @@ impl Scope {
         match ip.octets() {
             [0xff, ..] => Self::Unusable,
             [0xfe, second, ..] if second & 0xc0 == 0x80 => {
-                if is_link_local(&ip) { Self::LinkLocal } else { Self::Unusable }
+                if is_link_local(&ip) {
+                    Self::LinkLocal
+                } else {
+                    Self::Unusable
+                }
             }
             [first, ..] if first & 0xfe == 0xfc => Self::Private(PrivateBlock::UniqueLocal),
             _ if ip.is_unspecified() => Self::Unusable,

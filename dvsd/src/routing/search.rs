@@ -23,6 +23,8 @@ const PROBES: u8 = 3;
 const SERIES: u8 = 2;
 /// How long after the last PING of a series an address has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long an answer to PINGs from elsewhere may take.
+const EXPECTED: Duration = Duration::from_secs(1);
 /// So many reporters confirm an address.
 pub(super) const CONFIRMED: u8 = 2;
 /// Limits of the grace.
@@ -53,11 +55,12 @@ pub(super) struct Search {
     probes: Vec<Probe>,
     reports: u8,
     grace: Option<Instant>,
+    was_forwarded: bool,
 }
 
 impl Search {
     pub(super) const fn new(lookup: u64, now: Instant) -> Self {
-        Self { started: now, lookup: Some(lookup), probes: Vec::new(), reports: 0, grace: None }
+        Self { started: now, lookup: Some(lookup), probes: Vec::new(), reports: 0, grace: None, was_forwarded: false }
     }
 
     /// So many `reporters` say the peer is at `address`. True if that is news; it is probed at once. When all places
@@ -78,6 +81,32 @@ impl Search {
         self.reports += 1;
         self.probes.push(Probe { address, reporters, state: State::Trying { sent: 0, next: now } });
         true
+    }
+
+    /// The peer is being sent PINGs at `address` from elsewhere, so its answer is waited for. False if there is no place
+    /// for another address.
+    pub(super) fn expect(&mut self, address: SocketAddr, now: Instant) -> bool {
+        let state = State::Trying { sent: PROBES * SERIES, next: now + EXPECTED };
+        if let Some(known) = self.probes.iter_mut().find(|probe| probe.address == address) {
+            known.state = if known.state == State::Failed { state } else { known.state };
+            return true;
+        }
+        if self.probes.len() >= MAX_ADDRESSES || self.reports >= MAX_REPORTS {
+            return false;
+        }
+        self.reports += 1;
+        self.probes.push(Probe { address, reporters: 1, state });
+        true
+    }
+
+    /// The peer was told to open its NAT towards us.
+    pub(super) const fn note_forwarded(&mut self) {
+        self.was_forwarded = true;
+    }
+
+    /// Whether the peer was told to open its NAT towards us.
+    pub(super) const fn was_forwarded(&self) -> bool {
+        self.was_forwarded
     }
 
     /// The addresses to PING now.

@@ -48,6 +48,12 @@ pub mod flag {
 /// The five capability bits that fit beside the family in an entry.
 pub const CAPS_MASK: u8 = 0x1f;
 
+/// Bits of the capabilities byte; unknown bits are ignored.
+pub mod caps {
+    /// Tells others who wants to reach them, and heeds being told.
+    pub const PUNCH: u8 = 1 << 3;
+}
+
 /// Proof that its bearer receives what is sent to its address; all zeros is no token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Token(pub [u8; TOKEN_LEN]);
