@@ -41,6 +41,7 @@ impl Routing {
         self.probe_known(target, now);
         for hint in hints.iter().map(|hint| unmapped(*hint)) {
             if self.is_usable(hint) {
+                self.prepare_punch(target, now);
                 self.report(target, hint, 1, now);
             }
         }
@@ -51,6 +52,7 @@ impl Routing {
     /// A target of the table is probed at once; if it answered lately, nobody else is asked for the moment.
     fn probe_known(&mut self, target: NodeId, now: Instant) {
         let Some(known) = self.table.find(&target) else { return };
+        self.prepare_punch(target, now);
         for address in known.addresses() {
             self.report(target, address, CONFIRMED, now);
         }

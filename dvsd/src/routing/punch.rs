@@ -199,14 +199,23 @@ impl Punch {
 }
 
 impl Routing {
+    /// An address of `target` is being probed already, so tellers need not wait for it to be told.
+    pub(super) fn prepare_punch(&mut self, target: NodeId, now: Instant) {
+        if self.searches.contains_key(&target) {
+            let ask_at = now + self.requests.patience();
+            self.punches.entry(target).or_insert_with(|| Punch::new(ask_at));
+        }
+    }
+
     /// A node told an address of `target`: it may be in touch with it.
     pub(super) fn note_teller(&mut self, target: NodeId, answer: &Answer, now: Instant) {
         if answer.caps & caps::PUNCH == 0 || !self.searches.contains_key(&target) {
             return;
         }
-        let ask_at = now + self.requests.patience();
-        let punch = self.punches.entry(target).or_insert_with(|| Punch::new(ask_at));
-        punch.note_teller(&target, answer.responder, answer.from);
+        self.prepare_punch(target, now);
+        if let Some(punch) = self.punches.get_mut(&target) {
+            punch.note_teller(&target, answer.responder, answer.from);
+        }
     }
 
     /// Asks the tellers and sends the PINGs that are due.

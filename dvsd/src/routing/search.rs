@@ -23,7 +23,9 @@ const PROBES: u8 = 3;
 const SERIES: u8 = 2;
 /// How long after the last PING of a series an address has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long an answer to PINGs from elsewhere may take.
+/// How many addresses may be expected to answer that the search itself does not probe.
+const MAX_EXPECTED: u8 = 4;
+/// How long their answer may take.
 const EXPECTED: Duration = Duration::from_secs(1);
 /// So many reporters confirm an address.
 pub(super) const CONFIRMED: u8 = 2;
@@ -56,11 +58,20 @@ pub(super) struct Search {
     reports: u8,
     grace: Option<Instant>,
     was_forwarded: bool,
+    expected: u8,
 }
 
 impl Search {
     pub(super) const fn new(lookup: u64, now: Instant) -> Self {
-        Self { started: now, lookup: Some(lookup), probes: Vec::new(), reports: 0, grace: None, was_forwarded: false }
+        Self {
+            started: now,
+            lookup: Some(lookup),
+            probes: Vec::new(),
+            reports: 0,
+            grace: None,
+            was_forwarded: false,
+            expected: 0,
+        }
     }
 
     /// So many `reporters` say the peer is at `address`. True if that is news; it is probed at once. When all places
@@ -83,18 +94,19 @@ impl Search {
         true
     }
 
-    /// The peer is being sent PINGs at `address` from elsewhere, so its answer is waited for. False if there is no place
-    /// for another address.
+    /// The peer is sent PINGs at `address` by others than the search, so its answer is waited for. A peer behind a
+    /// symmetric NAT is reported at more addresses than can be probed, so this one has a place of its own. False if
+    /// there were too many already.
     pub(super) fn expect(&mut self, address: SocketAddr, now: Instant) -> bool {
         let state = State::Trying { sent: PROBES * SERIES, next: now + EXPECTED };
         if let Some(known) = self.probes.iter_mut().find(|probe| probe.address == address) {
             known.state = if known.state == State::Failed { state } else { known.state };
             return true;
         }
-        if self.probes.len() >= MAX_ADDRESSES || self.reports >= MAX_REPORTS {
+        if self.expected >= MAX_EXPECTED {
             return false;
         }
-        self.reports += 1;
+        self.expected += 1;
         self.probes.push(Probe { address, reporters: 1, state });
         true
     }
