@@ -74,6 +74,11 @@ impl Forwards {
     }
 
     #[cfg(test)]
+    pub(super) fn admits(&mut self, caller: SocketAddr, target: NodeId, now: Instant) -> bool {
+        self.admit(caller, target, now) == Admission::Tell
+    }
+
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -60,11 +60,15 @@ pub use self::lan::{GROUP_V4, GROUP_V6};
 #[cfg(test)]
 mod attack_tests;
 #[cfg(test)]
+mod lan_tests;
+#[cfg(test)]
 mod nat_tests;
+#[cfg(test)]
+mod punch_tests;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
-mod sim_nat;
+pub(crate) mod sim_nat;
 #[cfg(test)]
 mod tests;
 

@@ -98,7 +98,8 @@ pub(super) struct Punch {
     /// Closest to the peer first.
     tellers: Vec<Teller>,
     bursts: Vec<Burst>,
-    bursts_ever: usize,
+    /// Where PINGs were sent to because of a teller.
+    tried: Vec<SocketAddr>,
     was_forwarded: bool,
     /// The peer has answered.
     is_over: bool,
@@ -106,7 +107,14 @@ pub(super) struct Punch {
 
 impl Punch {
     const fn new(ask_at: Instant) -> Self {
-        Self { ask_at, tellers: Vec::new(), bursts: Vec::new(), bursts_ever: 0, was_forwarded: false, is_over: false }
+        Self {
+            ask_at,
+            tellers: Vec::new(),
+            bursts: Vec::new(),
+            tried: Vec::new(),
+            was_forwarded: false,
+            is_over: false,
+        }
     }
 
     /// Whether something may still come of it.
@@ -189,9 +197,9 @@ impl Punch {
     }
 
     fn start_burst(&mut self, burst: Burst) -> bool {
-        let is_new = self.bursts_ever < MAX_BURSTS && self.bursts.iter().all(|known| known.to != burst.to);
+        let is_new = self.tried.len() < MAX_BURSTS && !self.tried.contains(&burst.to);
         if is_new {
-            self.bursts_ever += 1;
+            self.tried.push(burst.to);
             self.bursts.push(burst);
         }
         is_new

@@ -9,7 +9,7 @@ use crate::time::Instant;
 
 /// What a NAT does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// One outer port, open for everybody.
     FullCone,
     /// One outer port, open for hosts that were sent something.
@@ -21,9 +21,9 @@ pub(super) enum Kind {
 }
 
 /// A NAT in front of one node. Only what goes out keeps a mapping alive, as with the strictest of them.
-pub(super) struct Gateway {
-    pub(super) outer: IpAddr,
-    pub(super) life: Duration,
+pub(crate) struct Gateway {
+    pub(crate) outer: IpAddr,
+    pub(crate) life: Duration,
     kind: Kind,
     first_port: u16,
     next_port: u16,
@@ -34,19 +34,19 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new(kind: Kind, outer: IpAddr) -> Self {
+    pub(crate) fn new(kind: Kind, outer: IpAddr) -> Self {
         let (mappings, sent) = (BTreeMap::new(), BTreeMap::new());
         Self { outer, life: Duration::from_secs(30), kind, first_port: 20_000, next_port: 20_000, mappings, sent }
     }
 
     /// Forgets everything, as after a power cut.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.mappings.clear();
         self.sent.clear();
     }
 
     /// The source that the world sees of a datagram to `to`.
-    pub(super) fn lets_out(&mut self, to: SocketAddr, now: Instant) -> SocketAddr {
+    pub(crate) fn lets_out(&mut self, to: SocketAddr, now: Instant) -> SocketAddr {
         let key = (self.kind == Kind::Symmetric).then_some(to);
         let fresh = self.mappings.get(&key).filter(|(_, used)| now.since(*used) < self.life);
         let port = fresh.map_or(self.next_port, |(port, _)| *port);
@@ -59,7 +59,7 @@ impl Gateway {
     }
 
     /// Whether a datagram from `from` to the outer address `to` gets through.
-    pub(super) fn lets_in(&self, from: SocketAddr, to: SocketAddr, now: Instant) -> bool {
+    pub(crate) fn lets_in(&self, from: SocketAddr, to: SocketAddr, now: Instant) -> bool {
         let key = (self.kind == Kind::Symmetric).then_some(from);
         let mapping = self.mappings.get(&key);
         let is_mapped = mapping.is_some_and(|(port, used)| *port == to.port() && now.since(*used) < self.life);

@@ -24,6 +24,8 @@ pub const PADDED_ROUTE_REQ_LEN: usize = 304;
 pub const PING_LEN: usize = HEADER_LEN + ID_LEN + TOKEN_LEN;
 /// Length of a PROOF_REQ, in bytes.
 pub const PROOF_REQ_LEN: usize = HEADER_LEN + ID_LEN + TOKEN_LEN + CHALLENGE_LEN;
+/// Length of a PUNCH_REQ, in bytes.
+pub const PUNCH_REQ_LEN: usize = HEADER_LEN + 2 * ID_LEN + TOKEN_LEN;
 /// Length of the challenge in a PROOF_REQ, in bytes.
 pub const CHALLENGE_LEN: usize = 16;
 /// Length of the nonce in a LAN_HELLO, in bytes.
