@@ -404,6 +404,8 @@ pub enum EndReason {
     Blocked,
     /// Answered on another device of the same person.
     AnsweredElsewhere,
+    /// Both sides are behind NAT that cannot be passed: only a relay would help.
+    NeedsRelay,
 }
 
 /// A call that has not ended, or just did.

@@ -135,7 +135,7 @@ impl From<io::Error> for Failed {
 
 fn code_of(reason: EndReason) -> u8 {
     match reason {
-        EndReason::NotFound | EndReason::Offline | EndReason::Unreachable => NOT_FOUND,
+        EndReason::NotFound | EndReason::Offline | EndReason::Unreachable | EndReason::NeedsRelay => NOT_FOUND,
         EndReason::KeyChanged | EndReason::Blocked => PERMISSION,
         EndReason::Media => DEVICE,
         EndReason::HungUp
@@ -162,8 +162,15 @@ fn why(reason: EndReason, who: &str) -> String {
     match reason {
         EndReason::NotFound => format!("{who} was not found in the overlay: offline, or nobody has this ID"),
         EndReason::Unreachable => {
-            format!("{who} was found, but does not answer: offline by now, or behind a firewall")
+            format!(
+                "nodes of the network know {who}, but it does not answer: just gone offline, or behind a firewall; \
+                 try again in a minute"
+            )
         }
+        EndReason::NeedsRelay => format!(
+            "only a relay would help to reach {who}, and this release has none: the NAT on both sides lets nothing \
+             through; open a UDP port on one router (see: dvs-tui network), or call from another network"
+        ),
         EndReason::Offline => {
             "not in the overlay, no other node answers; check the network, and bootstrap in dvsd.toml".to_owned()
         }

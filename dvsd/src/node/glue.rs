@@ -44,7 +44,8 @@ impl Node {
                 let cause = match why {
                     Missing::Offline => EndCause::Offline,
                     Missing::Unknown => EndCause::NotFound,
-                    Missing::Unreachable | Missing::NeedsRelay => EndCause::Unreachable,
+                    Missing::Unreachable => EndCause::Unreachable,
+                    Missing::NeedsRelay => EndCause::NeedsRelay,
                 };
                 self.calls.peer_not_found(CallKey { local: MAIN, peer: target }, cause, now);
             }

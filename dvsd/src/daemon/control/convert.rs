@@ -190,6 +190,7 @@ const fn end_reason(cause: EndCause) -> EndReason {
         EndCause::NotFound => EndReason::NotFound,
         EndCause::Offline => EndReason::Offline,
         EndCause::Unreachable => EndReason::Unreachable,
+        EndCause::NeedsRelay => EndReason::NeedsRelay,
         EndCause::NoReply => EndReason::NoReply,
         EndCause::KeyChanged => EndReason::KeyChanged,
         EndCause::Version => EndReason::Version,
