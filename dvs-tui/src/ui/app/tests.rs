@@ -207,7 +207,7 @@ fn a_refused_answer_is_said() {
 fn levels_come_only_while_a_screen_shows_them() {
     let mut tester = Tester::new();
     assert_eq!(requests(&tester.talk()), [Request::Levels { on: true }]);
-    assert_eq!(requests(&tester.press("N")), [Request::Levels { on: false }]);
+    assert_eq!(requests(&tester.press("N")), [Request::Levels { on: false }, Request::Network]);
     tester.event(Event::Levels(Levels { capture: -10, playback: -10 }));
     assert_eq!(tester.app.levels, None, "stragglers are not shown");
     assert_eq!(requests(&tester.press("N")), [Request::Levels { on: true }]);
