@@ -534,7 +534,7 @@ pub enum Event {
     /// A call appeared or changed; in its last event the state is [`CallState::Ended`].
     Call(CallInfo),
     /// The overlay's state changed.
-    Network(Network),
+    Network(Box<Network>),
     /// The sound set-up changed: mute, trouble with a device.
     Audio(Audio),
     /// A contact appeared or changed.

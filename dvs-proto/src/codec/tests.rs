@@ -91,7 +91,7 @@ fn events_are_numbered_in_this_order() {
     };
     let events = [
         Event::Call(call()),
-        Event::Network(Network::default()),
+        Event::Network(Box::default()),
         Event::Audio(Audio::default()),
         Event::Contact(contact),
         Event::ContactRemoved { id: String::new() },
@@ -237,7 +237,7 @@ fn any_answer_that_fits_into_a_frame_can_be_decoded() {
     let bytes = encode(&most).unwrap();
     assert!(bytes.len() > MAX_FRAME - 64);
     assert_eq!(decode_answer(payload(&bytes)).unwrap(), most);
-    let drops = Network { drops: vec![(String::new(), 0); 30_000], ..Network::default() };
+    let drops = Box::new(Network { drops: vec![(String::new(), 0); 30_000], ..Network::default() });
     let bytes = encode(&ToClient::Event(Event::Network(drops.clone()))).unwrap();
     assert_eq!(decode_answer(payload(&bytes)).unwrap(), ToClient::Event(Event::Network(drops)));
 }

@@ -339,7 +339,7 @@ pub(crate) fn why(reason: EndReason, direction: Direction, name: &str) -> String
         (EndReason::Protocol, _) => format!("{name}'s software broke the protocol"),
         (EndReason::GoingAway, _) => "the daemon of one side was shut down".to_owned(),
         (EndReason::Media, _) => "sound could not be carried".to_owned(),
-        (EndReason::Offline, _) => "we are offline: no other node answers".to_owned(),
+        (EndReason::Offline, _) => "we are offline: no node of the network answers".to_owned(),
     }
 }
 

@@ -110,7 +110,7 @@ impl Follower {
             while let Some(event) = self.line.event_at_hand()? {
                 match event {
                     Event::Call(call) if self.is_ours(&call) => return Ok(Next::Call(call)),
-                    Event::Network(network) => self.network = network,
+                    Event::Network(network) => self.network = *network,
                     Event::Audio(audio) => self.warn(audio.trouble),
                     _ => {}
                 }

@@ -27,7 +27,7 @@ pub(super) fn run(target: String, directory: Option<PathBuf>, out: &mut Output) 
     while let Some(event) = line.event_before(asked + PATIENCE)? {
         match event {
             Event::Lookup(lookup) if lookup.peer == peer => return show(&lookup, &network, out),
-            Event::Network(news) => network = news,
+            Event::Network(news) => network = *news,
             _ => {}
         }
     }

@@ -29,7 +29,7 @@ pub enum LookUpError {
     /// The way to the peer is known, or being searched for already.
     #[error("there is a call with them already; dvs-tui status shows the way to them")]
     InCall,
-    /// [`MAX_LOOKUPS`].
+    /// So many are under way that the rest is left to calls.
     #[error("too many lookups at once; wait for some to end")]
     TooMany,
 }

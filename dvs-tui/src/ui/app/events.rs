@@ -29,7 +29,7 @@ impl App {
     fn event(&mut self, event: Event) {
         match event {
             Event::Call(info) => self.call_changed(info),
-            Event::Network(network) => self.network_changed(network),
+            Event::Network(network) => self.network_changed(*network),
             Event::Audio(audio) => self.daemon.audio = audio,
             Event::Contact(contact) => self.contact_changed(contact),
             Event::ContactRemoved { id } => self.contact_removed(&id),

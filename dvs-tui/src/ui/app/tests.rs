@@ -520,7 +520,7 @@ fn whoever_holds_is_the_one_to_resume() {
 #[test]
 fn joining_and_losing_the_overlay_is_logged() {
     let mut tester = Tester::new();
-    let network = |online| Event::Network(dvs_proto::message::Network { online, ..snapshot().network });
+    let network = |online| Event::Network(Box::new(dvs_proto::message::Network { online, ..snapshot().network }));
     [true, false, false, true].into_iter().for_each(|online| drop(tester.event(network(online))));
     let lines: Vec<&str> = tester.app.log.iter().map(|entry| entry.text.as_str()).collect();
     assert_eq!(lines, ["offline: no other node answers", "online: other nodes answer"]);

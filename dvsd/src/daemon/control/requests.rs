@@ -281,7 +281,7 @@ impl Service {
             )),
             Event::Network => {
                 self.log_network();
-                self.world.server.event(&message::Event::Network(self.network()));
+                self.world.server.event(&message::Event::Network(Box::new(self.network())));
             }
             Event::LookedUp(lookup) => {
                 let lookup = convert::lookup(&lookup, &self.node);
