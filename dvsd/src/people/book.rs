@@ -92,7 +92,9 @@ impl People {
         self.check_free(name, invite.id)?;
         let fingerprint = self.agreed_key(&invite)?;
         let mut contact = self.entry(invite.id)?;
-        contact.name = name.to_owned();
+        if !contact.is_named() {
+            contact.name = name.to_owned();
+        }
         contact.renew_addresses(&invite);
         if contact.fingerprint != fingerprint {
             contact.fingerprint = fingerprint;
@@ -340,7 +342,7 @@ mod tests {
             (contact.at[0].to_string().as_str(), contact.at.len(), contact.via.len()),
             ("198.18.0.2:5004", 1, 0)
         );
-        let taken = Err(PeopleError::AlreadyContact("bert".into()));
+        let taken = Err(PeopleError::AlreadyContact("Bert".into()));
         assert_eq!(people.add("Robert", &newer), taken);
         assert_eq!(people.add("bert", &BERT.to_string()), taken);
         assert_eq!(people.contacts().count(), 2);
