@@ -269,8 +269,8 @@ fn two_nodes_behind_symmetric_nats_do_not_reach_each_other_and_tell_no_address()
     net.dial(8, 9);
     net.run(Duration::from_secs(15));
     assert!(net.hosts[8].call().cause.is_some());
-    assert_eq!(net.hosts[8].node.invite(net.now).at, []);
-    assert_eq!(net.hosts[1].node.invite(net.now).at.len(), 1);
+    assert_eq!(net.hosts[8].node.invite(&[], net.now).at, []);
+    assert_eq!(net.hosts[1].node.invite(&[], net.now).at.len(), 1);
 }
 
 #[test]

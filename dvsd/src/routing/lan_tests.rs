@@ -251,3 +251,20 @@ fn names_with_new_addresses_replace_the_oldest_seeds() {
     mesh.run_for(Duration::from_secs(70));
     assert!(mesh.status(at).online);
 }
+
+#[test]
+fn an_address_that_means_more_takes_the_place_of_a_link_local_one_and_keeps_it() {
+    let mut mesh = lan(15, 1, v6);
+    let wide: SocketAddr = "[2001:db8:9::1]:5004".parse().unwrap();
+    mesh.add_with(wide, RoutingConfig::new(id(2)));
+    plug_in(&mut mesh, v6(2), id(2));
+    let known = |mesh: &Mesh| mesh.nodes[&v6(1)].table.find(&id(2)).map(|contact| contact.address);
+    mesh.run_for(Duration::from_secs(1));
+    assert_eq!(known(&mesh), Some(v6(2)));
+    mesh.join(wide, &[v6(1)]);
+    mesh.run_for(Duration::from_secs(1));
+    assert_eq!(known(&mesh), Some(wide));
+    plug_in(&mut mesh, v6(2), id(2));
+    mesh.run_for(Duration::from_secs(60));
+    assert_eq!(known(&mesh), Some(wide));
+}
