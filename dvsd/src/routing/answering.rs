@@ -94,7 +94,8 @@ impl Routing {
         self.is_believable(from, from)
             && self.requests.has_room(Purpose::Nominate)
             && !self.requests.is_nominating(from)
-            && (self.is_wider(&id, from) || self.table.nominate(id, from, now) == Nomination::Wanted)
+            && !self.is_lesser(&id, from)
+            && self.table.nominate(id, from, now) == Nomination::Wanted
     }
 
     fn answer_ping(&mut self, asker: &Asker) {

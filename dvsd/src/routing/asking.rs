@@ -127,7 +127,6 @@ impl Routing {
         let &Answer { from, responder: id, caps, .. } = answer;
         self.note_public(id, request, now);
         if self.is_believable(from, from) && !self.is_lesser(&id, from) {
-            self.table.widen(id, from);
             let outcome = self.table.verified(id, from, caps, now.since(request.sent), now);
             if outcome == Verified::Inserted {
                 self.offer(Contact { id, caps, address: from, other: None, rtt: Some(now.since(request.sent)) });
@@ -146,21 +145,10 @@ impl Routing {
     }
 
     /// Whether `from` is good on one link only, and we know `id` at an address of the same family that is not.
-    fn is_lesser(&self, id: &NodeId, from: SocketAddr) -> bool {
-        let mut rivals = self.rivals(id, from);
-        Scope::of(from) == Scope::LinkLocal && rivals.any(|known| Scope::of(known) != Scope::LinkLocal)
-    }
-
-    /// Whether `from` means more than the address on one link at which we know `id`.
-    pub(super) fn is_wider(&self, id: &NodeId, from: SocketAddr) -> bool {
-        let mut rivals = self.rivals(id, from);
-        Scope::of(from) != Scope::LinkLocal && rivals.any(|known| Scope::of(known) == Scope::LinkLocal)
-    }
-
-    /// Other addresses of the same family at which we know `id`.
-    fn rivals(&self, id: &NodeId, from: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+    pub(super) fn is_lesser(&self, id: &NodeId, from: SocketAddr) -> bool {
         let known = self.table.find(id).into_iter().flat_map(|contact| contact.addresses());
-        known.filter(move |known| known.is_ipv4() == from.is_ipv4() && *known != from)
+        let mut rivals = known.filter(|known| known.is_ipv4() == from.is_ipv4());
+        Scope::of(from) == Scope::LinkLocal && rivals.any(|known| Scope::of(known) != Scope::LinkLocal)
     }
 
     /// Gives a new node to the lookups that have too few candidates.

@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use super::entry::{Contact, Crowd, Packed, Row, Stamp};
 use super::spares::Spares;
 use crate::id::NodeId;
-use crate::path::Scope;
 use crate::random::Random;
 use crate::time::Instant;
 
@@ -189,16 +188,6 @@ impl Table {
         }
         self.note_answer(id, address, caps, rtt, now);
         if known.is_some() { Verified::Refreshed } else { Verified::Inserted }
-    }
-
-    /// `id` answered from `address`: if it is known at an IPv6 address of one link only and this one means more, this one
-    /// takes its place at once.
-    pub(super) fn widen(&mut self, id: NodeId, address: SocketAddr) {
-        let is_link_local = |address: SocketAddr| Scope::of(address) == Scope::LinkLocal;
-        let known = self.v6.get(&id).map(|packed| packed.address());
-        if address.is_ipv6() && !is_link_local(address) && known.is_some_and(is_link_local) {
-            self.v6.insert(id, Packed::new(address));
-        }
     }
 
     /// Traffic from `address` claims to be of `id`.
