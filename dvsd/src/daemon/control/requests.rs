@@ -10,6 +10,7 @@ use dvsd::time::Now;
 
 use super::convert;
 use crate::clock;
+use crate::config::Role;
 use crate::resolver::Purpose;
 use crate::service::Service;
 
@@ -76,7 +77,7 @@ impl Service {
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             identity: convert::identity(&self.node, now),
-            network: convert::network(&self.node, self.world.udp.local(), now),
+            network: convert::network(self, now),
             audio: convert::audio(&self.world.talks),
             contacts: self.contacts(0, SNAPSHOT_CONTACTS),
             calls: self.node.calls().map(|view| self.call_info(&view)).collect(),
@@ -101,6 +102,10 @@ impl Service {
     }
 
     fn dial(&mut self, client: u32, target: &str) -> Outcome {
+        if self.role() == Role::Seed {
+            let message = "this daemon is a bootstrap node ([network] role = \"seed\") and makes no calls";
+            return Err(Failure::new(FailureKind::State, message));
+        }
         let Resolved { invite, target, .. } = self.resolve(target)?;
         if target == Target::Own {
             let message = "that is your own ID; give it to somebody who wants to call you";
@@ -226,8 +231,9 @@ impl Service {
                 self.name_of(id)
             )),
             Event::Network => {
+                self.network_event();
                 self.log_network();
-                let network = convert::network(&self.node, self.world.udp.local(), clock::now());
+                let network = convert::network(self, clock::now());
                 self.world.server.event(&message::Event::Network(network));
             }
         }

@@ -3,48 +3,66 @@
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, RawFd};
 
 use anyhow::Context;
-use dvsd::path::unmapped;
-use dvsd::wire::DEFAULT_PORT;
+use dvsd::wire::{DEFAULT_PORT, kind};
+use nix::errno::Errno;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, recvmsg,
-    sendmsg, setsockopt, sockopt,
+    sendmsg,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
 use crate::readable::Readable;
+use crate::surroundings::Surroundings;
+
+mod bind;
+mod multicast;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use bind::PortTaken;
+
+use multicast::{Multicast, Way};
 
 /// How many peers' local addresses are remembered; beyond it all are forgotten and learnt anew.
 const MAX_SOURCES: usize = 1024;
-/// Receive buffer asked of the kernel, in bytes: a flood must fill it before media is lost.
-const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// The socket, and which local address each peer speaks to.
+/// The socket, which local address each peer speaks to, and the groups it is in.
 #[derive(Debug)]
 pub(crate) struct Udp {
     socket: Readable<Socket>,
     local: SocketAddr,
+    fell_back: bool,
     sources: HashMap<SocketAddr, IpAddr>,
+    /// `None`: nothing is sent to groups, and none is joined.
+    multicast: Option<Multicast>,
+}
+
+/// One datagram from the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    /// How long it is.
+    pub(crate) length: usize,
+    /// Who sent it.
+    pub(crate) from: SocketAddr,
+    /// It was sent to a group and should not have been, or the other way round: to be dropped.
+    pub(crate) misdirected: bool,
 }
 
 impl Udp {
-    /// Binds to `listen`, or to the default port of every address.
-    ///
-    /// The address is never shared: no `SO_REUSEADDR`, which would let any local process take the datagrams.
-    pub(crate) fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Self> {
-        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT));
-        let socket = match (bind(listen.unwrap_or(any)), listen) {
-            (Err(error), None) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
-                bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)))
-            }
-            (outcome, _) => outcome,
-        };
-        let socket = socket.map_err(|error| explain(error, listen.unwrap_or(any)))?;
+    /// Binds to `listen`, or to the default port of every address, or else does as `taken` says.
+    pub(crate) fn bind(listen: Option<SocketAddr>, taken: PortTaken) -> anyhow::Result<Self> {
+        Self::bind_at(listen, DEFAULT_PORT, taken)
+    }
+
+    fn bind_at(listen: Option<SocketAddr>, port: u16, taken: PortTaken) -> anyhow::Result<Self> {
+        let (socket, fell_back) = bind::open(listen, port, taken)?;
         let local = socket.local_addr()?.as_socket().context("the socket has no address")?;
-        Ok(Self { socket: Readable::new(socket)?, local, sources: HashMap::new() })
+        let (sources, multicast) = (HashMap::new(), None);
+        Ok(Self { socket: Readable::new(socket)?, local, fell_back, sources, multicast })
     }
 
     /// The address the socket is bound to.
@@ -52,18 +70,47 @@ impl Udp {
         self.local
     }
 
+    /// Whether the default port was taken, and this is another one.
+    pub(crate) const fn fell_back(&self) -> bool {
+        self.fell_back
+    }
+
+    /// Speaks and listens to the local networks' groups from now on. Not on loopback.
+    pub(crate) fn use_multicast(&mut self) {
+        if self.local.ip().is_loopback() {
+            return;
+        }
+        match Multicast::prepare(self.socket.get(), self.local) {
+            Ok(()) => self.multicast = Some(Multicast::default()),
+            Err(error) => tracing::warn!(%error, "no multicast: no neighbours are found on the local network"),
+        }
+    }
+
+    /// The machine's interfaces are now these.
+    pub(crate) fn follow(&mut self, surroundings: &Surroundings) {
+        let ours = |ip: IpAddr| ip.is_loopback() || surroundings.addresses().any(|own| own == ip);
+        self.sources.retain(|_, source| ours(source.to_canonical()));
+        if let Some(multicast) = &mut self.multicast {
+            multicast.follow(self.socket.get(), self.local, &surroundings.interfaces);
+        }
+    }
+
     /// Waits until a datagram is there; then [`Self::receive`] must be called until it says `None`.
     pub(crate) async fn readable(&self) -> std::io::Result<()> {
         self.socket.ready().await
     }
 
-    /// Takes one datagram out of the kernel: how long it is and where from. `None` when there is none.
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    /// Takes one datagram out of the kernel. `None` when there is none.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<Arrived> {
         loop {
             match self.socket.try_read(|socket| receive(socket.as_raw_fd(), buffer)) {
                 Ok((length, from, to)) => {
-                    self.remember(from, to);
-                    return Some((length, from));
+                    let to_group = to == Destination::Group;
+                    if let Destination::Own(to) = to {
+                        self.remember(from, to);
+                    }
+                    let misdirected = to_group != is_for_groups(buffer.get(..length));
+                    return Some(Arrived { length, from, misdirected });
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
                 // A peer's ICMP error shows up here once; the next read goes on.
@@ -72,30 +119,65 @@ impl Udp {
         }
     }
 
-    /// Sends one datagram. Errors are the network's business: they are logged and count as loss.
-    pub(crate) fn send(&self, to: SocketAddr, datagram: &[u8]) {
-        if let Err(error) = self.try_send(to, datagram) {
+    /// Sends one datagram; to a group, by every interface that leads to it. Errors are the network's business: they
+    /// are logged and count as loss.
+    pub(crate) fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        if to.ip().is_multicast() {
+            return self.send_to_group(to, datagram);
+        }
+        let mut outcome = self.try_send(to, self.sources.get(&to).copied(), datagram);
+        // The address it should leave from is none of ours any more, or never was one, as with a broadcast.
+        let impossible = matches!(outcome, Err(Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH));
+        if impossible && self.sources.remove(&to).is_some() {
+            outcome = self.try_send(to, None, datagram);
+        }
+        if let Err(error) = outcome {
             tracing::debug!(%to, %error, "send");
         }
     }
 
-    fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> nix::Result<()> {
-        let address = self.kernel_address(to);
-        let data = [IoSlice::new(datagram)];
-        let fd = self.socket.get().as_raw_fd();
-        let flags = MsgFlags::MSG_DONTWAIT;
-        match self.sources.get(&to).copied() {
+    fn send_to_group(&self, to: SocketAddr, datagram: &[u8]) {
+        for way in self.multicast.iter().flat_map(|multicast| multicast.ways(to.ip())) {
+            if let Err(error) = self.try_send_by(to, way, datagram) {
+                tracing::debug!(%to, index = way.index, %error, "send to the group");
+            }
+        }
+    }
+
+    fn try_send(&self, to: SocketAddr, source: Option<IpAddr>, datagram: &[u8]) -> nix::Result<()> {
+        match source {
             Some(IpAddr::V4(source)) if self.local.is_ipv4() => {
-                let info = packet_info_v4(source);
-                sendmsg(fd, &data, &[ControlMessage::Ipv4PacketInfo(&info)], flags, Some(&address))
+                self.send_message(to, datagram, &[ControlMessage::Ipv4PacketInfo(&packet_info_v4(source, 0))])
             }
             Some(source) if self.local.is_ipv6() => {
-                let info = packet_info_v6(source);
-                sendmsg(fd, &data, &[ControlMessage::Ipv6PacketInfo(&info)], flags, Some(&address))
+                self.send_message(to, datagram, &[ControlMessage::Ipv6PacketInfo(&packet_info_v6(source, 0))])
             }
-            _ => sendmsg(fd, &data, &[], flags, Some(&address)),
+            _ => self.send_message(to, datagram, &[]),
         }
-        .map(drop)
+    }
+
+    /// Sends to a group by one interface.
+    fn try_send_by(&self, to: SocketAddr, way: Way, datagram: &[u8]) -> nix::Result<()> {
+        match (to, way.v4) {
+            (SocketAddr::V6(to), _) => {
+                let to = SocketAddrV6::new(*to.ip(), to.port(), 0, way.index);
+                self.send_message(to.into(), datagram, &[])
+            }
+            (to, Some(source)) if self.local.is_ipv4() => {
+                let info = packet_info_v4(source, i32::try_from(way.index).unwrap_or(0));
+                self.send_message(to, datagram, &[ControlMessage::Ipv4PacketInfo(&info)])
+            }
+            (to, Some(source)) => {
+                let info = packet_info_v6(source.into(), way.index);
+                self.send_message(to, datagram, &[ControlMessage::Ipv6PacketInfo(&info)])
+            }
+            (_, None) => Err(Errno::ENETUNREACH),
+        }
+    }
+
+    fn send_message(&self, to: SocketAddr, datagram: &[u8], control: &[ControlMessage<'_>]) -> nix::Result<()> {
+        let (fd, data) = (self.socket.get().as_raw_fd(), [IoSlice::new(datagram)]);
+        sendmsg(fd, &data, control, MsgFlags::MSG_DONTWAIT, Some(&self.kernel_address(to))).map(drop)
     }
 
     /// `to` in the form this socket's family wants.
@@ -106,8 +188,10 @@ impl Udp {
         }
     }
 
-    fn remember(&mut self, peer: SocketAddr, to: Option<IpAddr>) {
-        let Some(to) = to.filter(|to| self.sources.get(&peer) != Some(to)) else { return };
+    fn remember(&mut self, peer: SocketAddr, to: IpAddr) {
+        if self.sources.get(&peer) == Some(&to) {
+            return;
+        }
         if self.sources.len() >= MAX_SOURCES {
             self.sources.clear();
         }
@@ -115,138 +199,69 @@ impl Udp {
     }
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_nonblocking(true)?;
-    if address.ip().is_unspecified() {
-        ask_for_destination(&socket, address)?;
-    }
-    // A smaller buffer than asked for is no reason not to run.
-    let _smaller = setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)
-        .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER));
-    socket.bind(&address.into())?;
-    Ok(socket)
+/// Whether this is a datagram that is sent to groups, and to nothing else. Anything else that comes to a group would
+/// have everybody on the network answer at once.
+fn is_for_groups(datagram: Option<&[u8]>) -> bool {
+    datagram.and_then(<[u8]>::first) == Some(&kind::LAN_HELLO)
 }
 
-/// Has the kernel say with each datagram which of our addresses it was sent to.
-fn ask_for_destination(socket: &Socket, address: SocketAddr) -> std::io::Result<()> {
-    if address.is_ipv6() {
-        setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-    } else {
-        setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
-    }
-    Ok(())
+/// What a datagram was sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Destination {
+    /// An address of ours, in the family of the socket.
+    Own(IpAddr),
+    /// A group: nothing can be sent from there.
+    Group,
+    /// The one address the socket is bound to.
+    Bound,
 }
 
-type Received = (usize, SocketAddr, Option<IpAddr>);
-
-fn receive(fd: RawFd, buffer: &mut [u8]) -> std::io::Result<Received> {
+fn receive(fd: RawFd, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr, Destination)> {
     let mut control = nix::cmsg_space!(libc::in6_pktinfo);
     let mut data = [IoSliceMut::new(buffer)];
     let message = recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
     let from = message.address.as_ref().and_then(socket_address).ok_or(ErrorKind::InvalidData)?;
-    let to = message.cmsgs()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => {
-            Some(IpAddr::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes())))
-        }
-        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))),
-        _ => None,
-    });
+    let to = message.cmsgs()?.find_map(|control| destination(&control)).unwrap_or(Destination::Bound);
     Ok((message.bytes, from, to))
 }
 
+fn destination(control: &ControlMessageOwned) -> Option<Destination> {
+    let v4 = |address: libc::in_addr| Ipv4Addr::from(address.s_addr.to_ne_bytes());
+    let (sent_to, own) = match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => (v4(info.ipi_addr).into(), v4(info.ipi_spec_dst).into()),
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            let ip = IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr));
+            (ip, ip)
+        }
+        _ => return None,
+    };
+    Some(if sent_to.to_canonical().is_multicast() { Destination::Group } else { Destination::Own(own) })
+}
+
+/// The address as everybody above knows it: IPv4 never in its IPv6 form, and the interface only where it belongs to the
+/// address.
 fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = storage.as_sockaddr_in().map(|v4: &SockaddrIn| SocketAddr::from((v4.ip(), v4.port())));
-    let v6 = storage.as_sockaddr_in6().map(|v6: &SockaddrIn6| SocketAddr::V6((*v6).into()));
     debug_assert!(storage.family().is_some());
-    v4.or(v6).map(unmapped)
+    if let Some(v4) = storage.as_sockaddr_in().map(|v4: &SockaddrIn| SocketAddr::from((v4.ip(), v4.port()))) {
+        return Some(v4);
+    }
+    let v6: SocketAddrV6 = storage.as_sockaddr_in6().map(|v6: &SockaddrIn6| (*v6).into())?;
+    let address = match v6.ip().to_ipv4_mapped() {
+        Some(v4) => SocketAddr::from((v4, v6.port())),
+        None => SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into(),
+    };
+    Some(address)
 }
 
-fn packet_info_v4(source: Ipv4Addr) -> libc::in_pktinfo {
+fn packet_info_v4(source: Ipv4Addr, interface: i32) -> libc::in_pktinfo {
     let source = libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) };
-    libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: libc::in_addr { s_addr: 0 } }
+    libc::in_pktinfo { ipi_ifindex: interface, ipi_spec_dst: source, ipi_addr: libc::in_addr { s_addr: 0 } }
 }
 
-fn packet_info_v6(source: IpAddr) -> libc::in6_pktinfo {
+fn packet_info_v6(source: IpAddr, interface: u32) -> libc::in6_pktinfo {
     let source = match source {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         IpAddr::V6(v6) => v6,
     };
-    libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: 0 }
-}
-
-fn explain(error: std::io::Error, address: SocketAddr) -> anyhow::Error {
-    let port = address.port();
-    match error.kind() {
-        ErrorKind::AddrInUse => anyhow::anyhow!(
-            "UDP port {port} is in use by another program; stop it (ss -lunp 'sport = :{port}' names it) or set [network] listen to another port"
-        ),
-        ErrorKind::PermissionDenied => {
-            anyhow::anyhow!("no permission to use UDP port {port}; set [network] listen to a port of 1024 or above")
-        }
-        ErrorKind::AddrNotAvailable => {
-            anyhow::anyhow!("{} is not an address of this machine; correct [network] listen", address.ip())
-        }
-        _ => anyhow::Error::new(error).context(format!("cannot listen on UDP {address}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn any_port(ip: &str) -> Option<SocketAddr> {
-        Some(SocketAddr::new(ip.parse().unwrap(), 0))
-    }
-
-    async fn receive_one(udp: &mut Udp) -> (Vec<u8>, SocketAddr) {
-        let mut buffer = [0; 64];
-        loop {
-            udp.readable().await.unwrap();
-            if let Some((length, from)) = udp.receive(&mut buffer) {
-                return (buffer[..length].to_vec(), from);
-            }
-        }
-    }
-
-    /// Sends to `to` on a wildcard socket and checks that the answer comes from exactly there.
-    async fn answers_from(listen: &str, to: &str) {
-        let mut server = Udp::bind(any_port(listen)).unwrap();
-        let to = SocketAddr::new(to.parse().unwrap(), server.local().port());
-        let client = tokio::net::UdpSocket::bind(if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).await.unwrap();
-        client.send_to(b"question", to).await.unwrap();
-        let (question, from) = receive_one(&mut server).await;
-        assert_eq!(question, b"question");
-        assert_eq!(from, client.local_addr().unwrap());
-        server.send(from, b"answer");
-        let mut buffer = [0; 64];
-        let (length, answered_from) = client.recv_from(&mut buffer).await.unwrap();
-        assert_eq!(&buffer[..length], b"answer");
-        assert_eq!(answered_from, to);
-    }
-
-    #[tokio::test]
-    async fn answers_leave_from_the_address_that_was_asked() {
-        answers_from("::", "127.0.0.1").await;
-        answers_from("::", "127.0.0.77").await;
-        answers_from("::", "::1").await;
-        answers_from("0.0.0.0", "127.0.0.77").await;
-    }
-
-    #[tokio::test]
-    async fn f24_a_port_in_use_is_refused_and_says_what_to_do() {
-        let first = Udp::bind(any_port("127.0.0.1")).unwrap();
-        let message = format!("{:#}", Udp::bind(Some(first.local())).unwrap_err());
-        assert!(message.contains("in use") && message.contains("[network] listen"), "{message}");
-    }
-
-    #[tokio::test]
-    async fn f05_sending_to_an_impossible_address_is_only_loss() {
-        let udp = Udp::bind(any_port("127.0.0.1")).unwrap();
-        udp.send("127.0.0.1:0".parse().unwrap(), b"x");
-        udp.send("255.255.255.255:9".parse().unwrap(), b"x");
-    }
+    libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: interface }
 }
