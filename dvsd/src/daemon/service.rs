@@ -52,8 +52,6 @@ pub(crate) struct Service {
     store_in_trouble: bool,
     role: Role,
     nodes_file: NodesFile,
-    /// Datagrams that were dropped before the node saw them.
-    misdirected: u64,
 }
 
 /// What the node's outputs act upon.
@@ -101,7 +99,6 @@ impl Service {
             store_in_trouble: false,
             role: config.network.role,
             nodes_file: NodesFile::new(nodes_file, &saved),
-            misdirected: 0,
         };
         service.network_changed(changes.known());
         service.join(&saved, bootstrap);
@@ -133,12 +130,6 @@ impl Service {
                  announce themselves on the local network"
             )
         })
-    }
-
-    /// Datagrams dropped since the start, by reason.
-    pub(crate) fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let own = (self.misdirected > 0).then_some(("misdirected", self.misdirected));
-        self.node.drops().iter().map(|(reason, count)| (*reason, *count)).chain(own)
     }
 
     /// One line for the service manager and the log.
@@ -173,7 +164,7 @@ impl Service {
         for _ in 0..MAX_BATCH {
             let Some(arrived) = self.world.udp.receive(&mut buffer) else { return false };
             if arrived.misdirected {
-                self.misdirected = self.misdirected.saturating_add(1);
+                self.node.count_drop("misdirected");
             } else if let Some(bytes) = buffer.get_mut(..arrived.length) {
                 self.input(Input::Datagram { from: Path::direct(arrived.from), bytes });
             }

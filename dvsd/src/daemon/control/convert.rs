@@ -9,7 +9,6 @@ use dvsd::node::{CallView, EndCause, Node, SessionStats};
 use dvsd::people;
 use dvsd::time::Now;
 
-use crate::service::Service;
 use crate::talks::{Figures, Talks};
 
 /// This daemon's identity.
@@ -25,10 +24,10 @@ pub(crate) fn identity(node: &Node, now: Now) -> Identity {
 }
 
 /// The state of the overlay.
-pub(crate) fn network(service: &Service, now: Now) -> Network {
-    let status = service.node.routing_status(now);
+pub(crate) fn network(node: &Node, listen: std::net::SocketAddr, now: Now) -> Network {
+    let status = node.routing_status(now);
     Network {
-        listen: service.world.udp.local().to_string(),
+        listen: listen.to_string(),
         observed: status.observed.map(|address| address.to_string()),
         nodes: narrow(status.nodes),
         good: narrow(status.good),
@@ -37,7 +36,7 @@ pub(crate) fn network(service: &Service, now: Now) -> Network {
         lookups: narrow(status.found + status.not_found),
         lookups_found: narrow(status.found),
         lookup_ms: median(status.recent).map(millis),
-        drops: service.drops().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+        drops: node.drops().iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
     }
 }
 

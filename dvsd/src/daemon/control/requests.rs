@@ -77,7 +77,7 @@ impl Service {
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             identity: convert::identity(&self.node, now),
-            network: convert::network(self, now),
+            network: convert::network(&self.node, self.world.udp.local(), now),
             audio: convert::audio(&self.world.talks),
             contacts: self.contacts(0, SNAPSHOT_CONTACTS),
             calls: self.node.calls().map(|view| self.call_info(&view)).collect(),
@@ -233,7 +233,7 @@ impl Service {
             Event::Network => {
                 self.network_event();
                 self.log_network();
-                let network = convert::network(self, clock::now());
+                let network = convert::network(&self.node, self.world.udp.local(), clock::now());
                 self.world.server.event(&message::Event::Network(network));
             }
         }
