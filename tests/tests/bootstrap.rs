@@ -11,7 +11,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dvs_proto::message::{CallState, EndReason};
+use dvs_proto::message::{CallState, EndReason, Role};
 use dvs_tests::handset::Handset;
 use dvs_tests::harness::{Setup, wait_for};
 use dvs_tests::impair::Conditions;
@@ -98,7 +98,8 @@ fn a_seed_lets_others_meet_and_declines_calls() {
     assert!(seed.handset.snapshot().unwrap().calls.is_empty());
     let verb = seed.daemon.verb(&["call", &alice_id]).unwrap();
     assert!(verb.code != Some(0) && verb.stderr.contains("bootstrap node"), "{verb:?}");
-    assert_eq!(seed.handset.snapshot().unwrap().audio.backend, "none");
+    let snapshot = seed.handset.snapshot().unwrap();
+    assert_eq!((snapshot.audio.backend.as_str(), snapshot.network.role), ("none", Role::Seed));
 }
 
 #[test]
@@ -111,6 +112,7 @@ fn who_only_reads_still_finds_and_calls_others() {
     let mut reader = Party::start("a reader", &Setup::of(&settings)).unwrap();
     reader.handset.wait_for_network(PATIENCE, |network| network.online).unwrap();
     rings(&mut reader, &mut trio.bob);
+    assert_eq!(reader.handset.snapshot().unwrap().network.role, Role::ReadOnly);
 }
 
 #[test]
