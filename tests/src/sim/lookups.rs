@@ -6,7 +6,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dvsd::id::NodeId;
 use dvsd::routing::RoutingEvent;
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub found: Option<Duration>,
     /// Whether a report came first that did not contain the true address.
     pub is_misled: bool,
+    /// Who was looked for.
+    pub target: u32,
 }
 
 struct Run {
@@ -56,13 +58,25 @@ impl Lookups {
         let known = network.ask(origin, id);
         let number = self.outcomes.len();
         let is_known = known.iter().any(|entry| entry.id == id && entry.address == address);
-        self.outcomes.push(Outcome { named: is_known.then_some((0, 0)), ..Outcome::default() });
+        self.outcomes.push(Outcome { named: is_known.then_some((0, 0)), target, ..Outcome::default() });
         let claimed = known.iter().filter(|entry| entry.id == id).map(|entry| entry.address).collect();
         let depths = known.into_iter().map(|entry| (entry.id, 0)).collect();
         let run =
             Run { target: id, address, started: network.now, depths, claimed, requests: 0, pings: 0, number };
         self.running.entry(origin).or_default().push(run);
         network.find(origin, id, self);
+    }
+
+    /// Forgets the lookups that failed because their target or asker `has_left`.
+    pub fn forgive(&mut self, has_left: impl Fn(u32) -> bool) {
+        let left: Vec<u32> = self.running.keys().copied().filter(|origin| has_left(*origin)).collect();
+        let dropped: BTreeSet<usize> =
+            left.iter().filter_map(|origin| self.running.get(origin)).flatten().map(|run| run.number).collect();
+        let mut number = 0;
+        self.outcomes.retain(|outcome| {
+            number += 1;
+            outcome.found.is_some() || !(has_left(outcome.target) || dropped.contains(&(number - 1)))
+        });
     }
 
     /// How many are under way.

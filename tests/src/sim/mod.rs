@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use dvsd::time::Instant;
 
 use self::adversary::Adversary;
+use self::churn::Churn;
 use self::dice::Dice;
 use self::figures::{Figures, Tables};
 use self::lookups::Lookups;
@@ -20,6 +21,7 @@ use self::population::{Population, Role};
 use self::settings::{Settings, Start};
 
 pub mod adversary;
+pub mod churn;
 pub mod dice;
 pub mod figures;
 pub mod ideal;
@@ -35,7 +37,11 @@ const JOIN_GAP: Duration = Duration::from_millis(10);
 /// Time after the last one has joined.
 const SETTLING: Duration = Duration::from_secs(60);
 /// Within this time all lookups begin: so quickly that nobody has swept the dead out of the tables.
-const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(8);
+/// Nodes come and go for so long before lookups are measured: one uptime that is usual.
+const CHURNING: Duration = Duration::from_secs(30 * 60);
+/// Within this time all lookups under churn begin.
+const CHURN_WINDOW: Duration = Duration::from_secs(60);
 /// A lookup that has not ended after this time is over.
 const PATIENCE: Duration = Duration::from_secs(16);
 /// The tables of so many nodes are measured.
@@ -56,7 +62,11 @@ pub fn simulate(settings: &Settings, progress: Progress<'_>) -> Figures {
     let tables = (settings.start != Start::Lazy).then(|| measure_tables(&network));
     turn(&mut network, settings);
     let pairs = pairs(&network, settings);
-    let mut figures = Figures::of(settings, &look_up(&mut network, &pairs, progress));
+    let lookups = match settings.churn.filter(|_| settings.start == Start::Cold) {
+        Some(uptime) => look_up_under_churn(&mut network, settings, uptime, progress),
+        None => look_up(&mut network, &pairs, progress),
+    };
+    let mut figures = Figures::of(settings, &lookups);
     figures.tables = tables.unwrap_or_else(|| measure_tables(&network));
     figures.datagrams = network.datagrams;
     figures.present = network.present();
@@ -66,8 +76,7 @@ pub fn simulate(settings: &Settings, progress: Progress<'_>) -> Figures {
 
 /// One node after the other joins, in no order of their IDs.
 fn join_all(network: &mut Network, settings: &Settings, progress: Progress<'_>) {
-    let mut order: Vec<u32> = (0..network.population.len() as u32).collect();
-    Dice::new(settings.seed, "order", 0).shuffle(&mut order);
+    let order = order(network, settings);
     let doors: Vec<_> = order.iter().take(BOOTSTRAP_NODES).map(|node| network.population.address(*node)).collect();
     let begun = network.now;
     for (number, node) in (0_u32..).zip(&order) {
@@ -83,6 +92,13 @@ fn join_all(network: &mut Network, settings: &Settings, progress: Progress<'_>) 
         progress("settling", second as f64 / SETTLING.as_secs_f64());
         network.run_until(joined + Duration::from_secs(second + 1), &mut Nobody);
     }
+}
+
+/// The order in which nodes join; the first ones are those that others join through.
+fn order(network: &Network, settings: &Settings) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..settings.nodes.min(network.population.len()) as u32).collect();
+    Dice::new(settings.seed, "order", 0).shuffle(&mut order);
+    order
 }
 
 fn fill_all(network: &mut Network, progress: Progress<'_>) {
@@ -135,6 +151,37 @@ fn look_up(network: &mut Network, pairs: &[(u32, u32)], progress: Progress<'_>) 
         lookups.begin(network, *origin, *target);
     }
     wait_for(network, &mut lookups, begun + WINDOW + PATIENCE);
+    lookups
+}
+
+/// Nodes come and go for a while before, and while, lookups are measured.
+fn look_up_under_churn(
+    network: &mut Network,
+    settings: &Settings,
+    uptime: Duration,
+    progress: Progress<'_>,
+) -> Lookups {
+    let doors = order(network, settings).into_iter().take(BOOTSTRAP_NODES).collect();
+    let mut churn = Churn::new(network, uptime, doors, settings.seed);
+    let (begun, seconds) = (network.now, CHURNING.as_secs());
+    for second in 0..seconds {
+        progress("churning", second as f64 / seconds as f64);
+        churn.run_until(network, begun + Duration::from_secs(second + 1), &mut Nobody);
+    }
+    let (begun, mut lookups) = (network.now, Lookups::default());
+    let gap = CHURN_WINDOW / settings.lookups.max(1) as u32;
+    for number in 0..settings.lookups as u32 {
+        progress("looking up", f64::from(number) / settings.lookups as f64);
+        churn.run_until(network, begun + gap * number, &mut lookups);
+        if let Some((origin, target)) = churn.pair(network.now) {
+            lookups.begin(network, origin, target);
+        }
+    }
+    let end = network.now + PATIENCE;
+    while lookups.running() > 0 && network.now < end {
+        churn.run_until(network, network.now + Duration::from_millis(100), &mut lookups);
+    }
+    lookups.forgive(|target| !churn.is_present(target));
     lookups
 }
 

@@ -26,8 +26,6 @@ const SHORTEST: Duration = Duration::from_millis(20);
 const SPREAD: Duration = Duration::from_millis(10);
 /// The clock at the beginning: entries of a filled table may be older than the network.
 pub const BEGINNING: Instant = Instant::from_millis(10_000_000);
-/// Entries of a filled table answered within this time, evenly: nobody is due for a check.
-const FRESH: Duration = Duration::from_secs(14 * 60);
 /// The clock moves at least once within so many events, or something is stuck.
 const STUCK: u32 = 10_000_000;
 
@@ -126,12 +124,16 @@ impl Network {
         self.place(node, Host { routing, wakes: u64::MAX, is_awake: true, searches: 0 });
     }
 
-    /// Switches `node` on with a perfect table. Its timers do not run before it searches.
+    /// Switches `node` on with the table it would have after a while. Its timers run only while it searches.
     pub fn fill(&mut self, node: u32) {
         let mut routing = self.routing(node);
         let mut dice = Dice::new(self.seed, "ages", u64::from(node));
-        for known in self.population.perfect_table(node) {
-            let age = Duration::from_micros(dice.below(FRESH.as_micros() as u64));
+        for (place, known) in self.population.usual_table(node).into_iter().enumerate() {
+            let ages = self.population.ages(known);
+            let span = ages.end.saturating_sub(ages.start).as_micros() as u64;
+            let age = ages.start + Duration::from_micros(dice.below(span));
+            // The first one is fresh, so that upkeep begins now.
+            let age = if place == 0 { Duration::ZERO } else { age };
             let rtt = 2 * (SHORTEST + Duration::from_micros(dice.below(SPREAD.as_micros() as u64)));
             let (id, address) = (self.population.id(known), self.population.address(known));
             routing.assume(id, address, rtt, now_at(self.now - age));
@@ -189,6 +191,12 @@ impl Network {
     /// How things stand with `node`, if it is there.
     pub fn status(&self, node: u32) -> Option<Status> {
         self.host(node).map(|host| host.routing.status(now_at(self.now)))
+    }
+
+    /// The nodes in the table of `node` that answered lately, at most 200.
+    pub fn known_to(&self, node: u32) -> Vec<NodeId> {
+        let saved = self.host(node).map(|host| host.routing.saved(now_at(self.now))).unwrap_or_default();
+        saved.into_iter().map(|(id, _)| id).collect()
     }
 
     /// How many nodes are there.

@@ -6,6 +6,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
+use core::time::Duration;
 use std::sync::Arc;
 
 use dvsd::crypto::identity::Identity;
@@ -13,10 +14,12 @@ use dvsd::id::NodeId;
 use dvsd::random::Random;
 
 use super::dice::Dice;
-use super::settings::{Attackers, Settings};
+use super::settings::{Attackers, Settings, Start};
 
 /// Nodes per bucket, the paper's k.
 pub const K: usize = 20;
+/// Entries of a filled table answered within this time, evenly: nobody is due for a check.
+const FRESH: Duration = Duration::from_secs(14 * 60);
 /// Bits of an ID.
 const BITS: usize = 160;
 /// Every node's UDP port, but for attackers that share an address.
@@ -56,6 +59,8 @@ pub struct Population {
     has_keys: bool,
     hostile: Vec<u32>,
     is_crowded: bool,
+    /// How long ago an entry of this node may have been fresh, if not within all of [`FRESH`].
+    ages: Vec<Range<Duration>>,
 }
 
 impl Population {
@@ -67,11 +72,12 @@ impl Population {
         founders.sort_unstable();
         founders.dedup_by_key(|(id, _)| *id);
         let (ids, origins): (Vec<NodeId>, Vec<u32>) = founders.into_iter().unzip();
-        let roles = roles(ids.len(), settings);
+        let mut roles = roles(ids.len(), settings);
+        let ages = usual_ages(&mut roles, settings);
         let is_hostile = |node: &u32| roles.get(*node as usize) == Some(&Role::Hostile);
         let hostile = (0..ids.len() as u32).filter(is_hostile).collect();
         let is_crowded = settings.attackers == Attackers::Crowded;
-        Self { seed, founders: ids.len(), ids, origins, roles, has_keys, hostile, is_crowded }
+        Self { seed, founders: ids.len(), ids, origins, roles, has_keys, hostile, is_crowded, ages }
     }
 
     /// How many nodes there are, the dead included.
@@ -161,6 +167,50 @@ impl Population {
         table
     }
 
+    /// How long ago an entry of `node` in a table may have been fresh: not while it was not there.
+    pub fn ages(&self, node: u32) -> Range<Duration> {
+        self.ages.get(node as usize).cloned().unwrap_or(Duration::ZERO..FRESH)
+    }
+
+    /// The nodes of the table of `node` in a network that has been running for a while: the perfect table if everybody
+    /// stays. Where nodes come and go, an entry was fresh at some time within the last minutes, and its node may have
+    /// left since; who has just come is known to its neighbours only.
+    pub fn usual_table(&self, node: u32) -> Vec<u32> {
+        if self.ages.is_empty() {
+            return self.perfect_table(node);
+        }
+        let (own, mut shared, mut table) = (self.id(node), 0..self.founders, Vec::new());
+        let mut dice = Dice::new(self.seed, "usual", u64::from(node));
+        for bucket in 0..BITS {
+            let (same, other) = self.halves(&shared, &own, bucket);
+            table.extend(self.pick_usual(other.start as u32..other.end as u32, &mut dice));
+            shared = same;
+            if shared.len() <= 1 {
+                break;
+            }
+        }
+        table
+    }
+
+    fn pick_usual(&self, block: Range<u32>, dice: &mut Dice) -> Vec<u32> {
+        let chance = |node: u32| {
+            let ages = self.ages(node);
+            ages.end.saturating_sub(ages.start).as_secs_f64() / FRESH.as_secs_f64()
+        };
+        if block.len() <= K {
+            let stays = |node: &u32| self.role(*node) != Role::Dead || dice.share() < chance(*node);
+            return block.filter(stays).collect();
+        }
+        let mut picked = Vec::with_capacity(K);
+        for _ in 0..50 * K {
+            let one = block.start + dice.below(block.len() as u64) as u32;
+            if picked.len() < K && !picked.contains(&one) && dice.share() < chance(one) {
+                picked.push(one);
+            }
+        }
+        picked
+    }
+
     /// Bucket `bucket` of the perfect table of `node`.
     pub fn perfect_bucket(&self, node: u32, bucket: usize) -> Vec<u32> {
         self.pick(node, bucket, self.block(&self.id(node), bucket))
@@ -222,6 +272,23 @@ fn roles(count: usize, settings: &Settings) -> Vec<Role> {
         _ => Role::Honest,
     };
     (0..count).map(&mut role).collect()
+}
+
+/// Under churn, with tables that are not the result of a simulation: who left lately, and who came.
+fn usual_ages(roles: &mut [Role], settings: &Settings) -> Vec<Range<Duration>> {
+    let Some(uptime) = settings.churn.filter(|_| settings.start != Start::Cold) else { return Vec::new() };
+    let rate = core::f64::consts::LN_2 / uptime.as_secs_f64();
+    let left_per_present = rate * FRESH.as_secs_f64();
+    let mut dice = Dice::new(settings.seed, "usual ages", 0);
+    let mut ages = |role: &mut Role| {
+        if *role == Role::Honest && dice.share() < left_per_present / (1.0 + left_per_present) {
+            *role = Role::Dead;
+            return FRESH.mul_f64(dice.share())..FRESH;
+        }
+        let there_for = Duration::from_secs_f64(-(1.0 - dice.share()).ln() / rate);
+        Duration::ZERO..there_for.min(FRESH)
+    };
+    roles.iter_mut().map(&mut ages).collect()
 }
 
 fn id_of(seed: u64, origin: u32, has_key: bool) -> NodeId {
