@@ -147,7 +147,8 @@ const TOKEN: Token = Token([0x66; 8]);
 fn friends(population: &Population, target: &NodeId) -> Vec<Entry> {
     let mut nets = BTreeMap::new();
     let closest = population.closest(population.hostile(), target, 8 * MAX_ENTRIES);
-    let entries = closest.into_iter().map(|node| Entry { caps: 0, id: population.id(node), address: population.address(node) });
+    let entries =
+        closest.into_iter().map(|node| Entry { caps: 0, id: population.id(node), address: population.address(node) });
     let fit = entries.filter(|entry| entry.id != *target && is_believable(&mut nets, entry.address));
     fit.take(MAX_ENTRIES).collect()
 }

@@ -60,7 +60,8 @@ impl Churn {
         const TRIES: usize = 100;
         let mut one = || {
             let joined = |(_, since): &&(u32, Instant)| now.since(*since) >= JOINED;
-            let picks = core::iter::repeat_with(|| self.present.get(self.dice.below(self.present.len() as u64) as usize));
+            let picks =
+                core::iter::repeat_with(|| self.present.get(self.dice.below(self.present.len() as u64) as usize));
             picks.take(TRIES).flatten().find(joined).map(|(node, _)| *node)
         };
         let (origin, target) = (one()?, one()?);

@@ -61,8 +61,7 @@ impl Lookups {
         self.outcomes.push(Outcome { named: is_known.then_some((0, 0)), target, ..Outcome::default() });
         let claimed = known.iter().filter(|entry| entry.id == id).map(|entry| entry.address).collect();
         let depths = known.into_iter().map(|entry| (entry.id, 0)).collect();
-        let run =
-            Run { target: id, address, started: network.now, depths, claimed, requests: 0, pings: 0, number };
+        let run = Run { target: id, address, started: network.now, depths, claimed, requests: 0, pings: 0, number };
         self.running.entry(origin).or_default().push(run);
         network.find(origin, id, self);
     }

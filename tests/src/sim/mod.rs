@@ -28,6 +28,7 @@ pub mod ideal;
 pub mod lookups;
 pub mod network;
 pub mod population;
+pub mod report;
 pub mod settings;
 
 /// Nodes that others join through.

@@ -271,7 +271,8 @@ impl Network {
     }
 
     fn drain(&mut self, node: u32, observer: &mut impl Observer) {
-        while let Some(Transmit { path, datagram }) = self.host_mut(node).and_then(|host| host.routing.poll_transmit()) {
+        while let Some(Transmit { path, datagram }) = self.host_mut(node).and_then(|host| host.routing.poll_transmit())
+        {
             match path.address() {
                 Some(OBSERVER) => self.tell_observer(&datagram),
                 Some(to) => self.send(node, to, datagram, observer),

@@ -34,8 +34,7 @@ pub const CROWDS: u32 = 8;
 /// Addresses used of each of those /24s.
 const HOSTS: u32 = 250;
 /// Where the simulation itself asks from.
-pub const OBSERVER: SocketAddr =
-    SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(221, 0, 0, 1)), PORT);
+pub const OBSERVER: SocketAddr = SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(221, 0, 0, 1)), PORT);
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -310,11 +309,14 @@ fn bit_of(id: &NodeId, bit: usize) -> bool {
 
 /// How many leading bits two IDs share.
 pub fn shared_bits(one: &NodeId, other: &NodeId) -> usize {
-    one.distance(other).0.iter().try_fold(0, |bits, byte| match byte.leading_zeros() as usize {
-        8 => Ok(bits + 8),
-        zeros => Err(bits + zeros),
-    })
-    .unwrap_or_else(|bits| bits)
+    one.distance(other)
+        .0
+        .iter()
+        .try_fold(0, |bits, byte| match byte.leading_zeros() as usize {
+            8 => Ok(bits + 8),
+            zeros => Err(bits + zeros),
+        })
+        .unwrap_or_else(|bits| bits)
 }
 
 /// The /24 of this number, of those without special use.
