@@ -159,6 +159,10 @@ impl Routing {
     fn learn_candidate(&mut self, number: u64, entry: &Entry, teller: &NodeId) {
         let told = Contact { id: entry.id, caps: entry.caps, address: entry.address, other: None, rtt: None };
         let known = self.table.find(&entry.id).filter(|known| self.is_usable(known.address));
+        let is_refresh = self.lookups.get(&number).is_some_and(|lookup| lookup.goal == Goal::Refresh);
+        if is_refresh && known.is_some() {
+            return;
+        }
         if let Some(lookup) = self.lookups.get_mut(&number) {
             known.into_iter().chain([told]).for_each(|contact| lookup.learn(contact, teller));
         }
@@ -196,7 +200,12 @@ impl Routing {
                 }
                 self.refresh(now, random);
             }
-            Goal::Refresh => self.refresh(now, random),
+            Goal::Refresh => {
+                if lookup.has_gained(self.table.len()) {
+                    self.table.search_again(&lookup.target, now);
+                }
+                self.refresh(now, random);
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use self::public::Public;
 use self::punch::Punch;
 use self::requests::Requests;
 use self::search::Search;
-use self::table::Table;
+use self::table::{Table, Verified};
 use self::tokens::{Issuer, Received};
 use self::upkeep::Upkeep;
 use self::warm::Warm;
@@ -394,6 +394,18 @@ impl Routing {
         if let Some(lookup) = self.searches.remove(&target).and_then(|search| search.lookup) {
             self.lookups.remove(&lookup);
         }
+    }
+
+    /// A node that is known to be at `address` is put into the table by the table's own insert, as if it had just
+    /// answered after `rtt`: for simulations. Whether it went in.
+    pub fn assume(&mut self, id: NodeId, address: SocketAddr, rtt: Duration, now: Now) -> bool {
+        let (address, now) = (unmapped(address), now.mono);
+        let is_in = self.is_believable(address, address)
+            && matches!(self.table.verified(id, address, 0, rtt, now), Verified::Inserted | Verified::Refreshed);
+        if is_in && self.upkeep.heard(now) {
+            self.upkeep.joined();
+        }
+        is_in
     }
 
     /// The nodes worth remembering over a restart: up to 200 that answered within 15 minutes.
