@@ -9,7 +9,7 @@ use super::asking::Answer;
 use super::entry::{Contact, Crowd};
 use super::lookup::{Goal, Lookup};
 use super::requests::Purpose;
-use super::search::{CONFIRMED, PATIENCE, PROBE_GAP, Search};
+use super::search::{PATIENCE, PROBE_GAP, Search, Source, Teller};
 use super::table::K;
 use super::{Missing, RECENT, Routing, RoutingEvent};
 use crate::id::NodeId;
@@ -40,7 +40,7 @@ impl Routing {
         self.probe_known(target, now);
         for hint in hints.iter().map(|hint| unmapped(*hint)) {
             if self.is_usable(hint) {
-                self.report(target, hint, 1, now);
+                self.report(target, hint, Source::Hint, now);
             }
         }
         self.hurry_bootstrap(now, random);
@@ -51,7 +51,7 @@ impl Routing {
     fn probe_known(&mut self, target: NodeId, now: Instant) {
         let Some(known) = self.table.find(&target) else { return };
         for address in known.addresses() {
-            self.report(target, address, CONFIRMED, now);
+            self.report(target, address, Source::Table, now);
         }
         let number = self.searches.get(&target).and_then(|search| search.lookup);
         if self.table.knows_well(&target, now) {
@@ -66,8 +66,8 @@ impl Routing {
         }
     }
 
-    fn report(&mut self, target: NodeId, address: SocketAddr, reporters: u8, now: Instant) -> bool {
-        self.searches.get_mut(&target).is_some_and(|search| search.report(address, reporters, now))
+    fn report(&mut self, target: NodeId, address: SocketAddr, source: Source, now: Instant) -> bool {
+        self.searches.get_mut(&target).is_some_and(|search| search.report(address, source, now))
     }
 
     fn hold(&mut self, number: Option<u64>, now: Instant) {
@@ -122,6 +122,7 @@ impl Routing {
     pub(super) fn learn(&mut self, number: u64, answer: &Answer, now: Instant) {
         let Some(lookup) = self.lookups.get(&number) else { return };
         let target = (lookup.goal == Goal::Find).then_some(lookup.target);
+        let source = Source::Node(Teller { id: answer.responder, address: answer.from });
         let mut families = [false; 2];
         for entry in self.believable(answer) {
             if target != Some(entry.id) {
@@ -130,7 +131,7 @@ impl Routing {
             }
             let [v4, v6] = &mut families;
             let is_told = core::mem::replace(if entry.address.is_ipv4() { v4 } else { v6 }, true);
-            if !is_told && self.report(entry.id, entry.address, 1, now) {
+            if !is_told && self.report(entry.id, entry.address, source, now) {
                 self.hold(Some(number), now);
             }
         }

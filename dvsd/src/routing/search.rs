@@ -7,7 +7,10 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
+use super::entry::Crowd;
+use crate::id::NodeId;
 use crate::random::Random;
 use crate::time::Instant;
 
@@ -23,8 +26,10 @@ const PROBES: u8 = 3;
 const SERIES: u8 = 2;
 /// How long after the last PING of a series an address has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// So many reporters confirm an address.
-pub(super) const CONFIRMED: u8 = 2;
+/// So many nodes of different networks confirm an address.
+const CONFIRMED: usize = 2;
+/// How many of the nodes that reported an address are remembered.
+const MAX_TELLERS: usize = 4;
 /// Limits of the grace.
 const GRACE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(30));
 /// How long a search waits for the first node to answer at all.
@@ -37,11 +42,31 @@ enum State {
     Failed,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// A node that said where the peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Teller {
+    pub(super) id: NodeId,
+    /// Where it said so from.
+    pub(super) address: SocketAddr,
+}
+
+/// How an address of the peer became known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The user gave it.
+    Hint,
+    /// The peer has answered us there before.
+    Table,
+    /// Another node said so.
+    Node(Teller),
+}
+
+#[derive(Clone, Debug)]
 struct Probe {
     address: SocketAddr,
-    /// How many nodes reported the address: breaks ties between equal round-trip times.
-    reporters: u8,
+    /// Whether the peer has answered us there before.
+    is_known: bool,
+    tellers: Vec<Teller>,
     state: State,
 }
 
@@ -60,11 +85,17 @@ impl Search {
         Self { started: now, lookup: Some(lookup), probes: Vec::new(), reports: 0, grace: None }
     }
 
-    /// So many `reporters` say the peer is at `address`. True if that is news; it is probed at once. When all places
-    /// are taken, an address that has failed makes room.
-    pub(super) fn report(&mut self, address: SocketAddr, reporters: u8, now: Instant) -> bool {
+    /// Up to four nodes that said the peer is at `address`, in the order in which they did.
+    #[allow(dead_code, reason = "hole punching asks for them")]
+    pub(super) fn tellers(&self, address: SocketAddr) -> &[Teller] {
+        self.probes.iter().find(|probe| probe.address == address).map_or(&[], |probe| &probe.tellers)
+    }
+
+    /// The peer may be at `address`, as `source` says. True if that is news; it is probed at once. When all places are
+    /// taken, an address that has failed makes room.
+    pub(super) fn report(&mut self, address: SocketAddr, source: Source, now: Instant) -> bool {
         if let Some(known) = self.probes.iter_mut().find(|probe| probe.address == address) {
-            known.reporters = known.reporters.saturating_add(reporters);
+            known.note(source);
             return false;
         }
         let failed = self.probes.iter().position(|probe| probe.state == State::Failed);
@@ -76,7 +107,10 @@ impl Search {
             self.probes.remove(index);
         }
         self.reports += 1;
-        self.probes.push(Probe { address, reporters, state: State::Trying { sent: 0, next: now } });
+        let state = State::Trying { sent: 0, next: now };
+        let mut probe = Probe { address, is_known: false, tellers: Vec::new(), state };
+        probe.note(source);
+        self.probes.push(probe);
         true
     }
 
@@ -84,11 +118,11 @@ impl Search {
     pub(super) fn due(&mut self, now: Instant, random: &mut Random) -> Vec<SocketAddr> {
         let mut due = Vec::new();
         for probe in &mut self.probes {
+            let series = if probe.is_confirmed() { SERIES } else { 1 };
             let State::Trying { sent, next } = &mut probe.state else { continue };
             if *next > now {
                 continue;
             }
-            let series = if probe.reporters >= CONFIRMED { SERIES } else { 1 };
             if *sent >= PROBES * series {
                 probe.state = State::Failed;
                 continue;
@@ -126,7 +160,7 @@ impl Search {
     pub(super) fn found(&self, now: Instant) -> Option<Vec<(SocketAddr, Duration)>> {
         let is_over = self.grace? <= now || !self.is_probing();
         is_over.then(|| {
-            let mut answered: Vec<(Duration, core::cmp::Reverse<u8>, SocketAddr)> =
+            let mut answered: Vec<(Duration, core::cmp::Reverse<usize>, SocketAddr)> =
                 self.probes.iter().filter_map(Probe::rank).collect();
             answered.sort_unstable();
             answered.into_iter().map(|(rtt, _, address)| (address, rtt)).collect()
@@ -144,9 +178,33 @@ impl Search {
 }
 
 impl Probe {
-    fn rank(&self) -> Option<(Duration, core::cmp::Reverse<u8>, SocketAddr)> {
+    fn note(&mut self, source: Source) {
+        match source {
+            Source::Hint => {}
+            Source::Table => self.is_known = true,
+            Source::Node(teller) => {
+                let is_new = self.tellers.iter().all(|known| known.id != teller.id);
+                if is_new && self.tellers.len() < MAX_TELLERS {
+                    self.tellers.push(teller);
+                }
+            }
+        }
+    }
+
+    /// In how many networks somebody says so.
+    fn voices(&self) -> usize {
+        let crowds: BTreeSet<Crowd> = self.tellers.iter().filter_map(|teller| Crowd::of(teller.address)).collect();
+        let uncounted = self.tellers.iter().filter(|teller| Crowd::of(teller.address).is_none()).count();
+        crowds.len() + uncounted
+    }
+
+    fn is_confirmed(&self) -> bool {
+        self.is_known || self.voices() >= CONFIRMED
+    }
+
+    fn rank(&self) -> Option<(Duration, core::cmp::Reverse<usize>, SocketAddr)> {
         match self.state {
-            State::Answered(rtt) => Some((rtt, core::cmp::Reverse(self.reporters), self.address)),
+            State::Answered(rtt) => Some((rtt, core::cmp::Reverse(self.voices()), self.address)),
             State::Trying { .. } | State::Failed => None,
         }
     }
@@ -160,6 +218,10 @@ mod tests {
         SocketAddr::from(([198, 18, number, 1], 5004))
     }
 
+    fn told_by(number: u8) -> Source {
+        Source::Node(Teller { id: NodeId([number; 20]), address: address(number) })
+    }
+
     fn at(millis: u64) -> Instant {
         Instant::from_millis(millis)
     }
@@ -167,7 +229,7 @@ mod tests {
     #[test]
     fn an_address_gets_three_pings_and_then_has_failed() {
         let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
-        assert!(search.report(address(1), 1, at(0)));
+        assert!(search.report(address(1), told_by(1), at(0)));
         let pings: usize = (0..2_000).map(|millis| search.due(at(millis), &mut random).len()).sum();
         assert_eq!(pings, 3);
         assert!(!search.is_probing());
@@ -177,16 +239,37 @@ mod tests {
     #[test]
     fn an_address_confirmed_by_two_gets_a_second_series() {
         let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
-        assert!(search.report(address(1), 1, at(0)));
-        assert!(!search.report(address(1), 1, at(0)));
+        assert!(search.report(address(1), told_by(1), at(0)));
+        assert!(!search.report(address(1), told_by(2), at(0)));
         let pings: usize = (0..4_000).map(|millis| search.due(at(millis), &mut random).len()).sum();
         assert_eq!((pings, search.is_probing()), (6, false));
     }
 
     #[test]
+    fn the_same_network_twice_confirms_nothing() {
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        let mut neighbour = address(1);
+        neighbour.set_port(6_000);
+        search.report(address(9), told_by(1), at(0));
+        search.report(address(9), Source::Node(Teller { id: NodeId([2; 20]), address: neighbour }), at(0));
+        let pings: usize = (0..4_000).map(|millis| search.due(at(millis), &mut random).len()).sum();
+        assert_eq!(pings, 3);
+    }
+
+    #[test]
+    fn four_tellers_of_an_address_are_remembered() {
+        let mut search = Search::new(0, at(0));
+        (1..=9).for_each(|number| _ = search.report(address(50), told_by(number), at(0)));
+        search.report(address(50), told_by(1), at(0));
+        let tellers: Vec<u8> = search.tellers(address(50)).iter().map(|teller| teller.id.0[0]).collect();
+        assert_eq!(tellers, [1, 2, 3, 4]);
+        assert_eq!(search.tellers(address(51)), []);
+    }
+
+    #[test]
     fn a_single_address_is_found_without_waiting() {
         let mut search = Search::new(0, at(0));
-        search.report(address(1), 1, at(0));
+        search.report(address(1), told_by(1), at(0));
         search.due(at(0), &mut Random::seeded(1));
         search.answered(address(1), Duration::from_millis(1), at(1));
         assert_eq!(search.found(at(1)), Some(vec![(address(1), Duration::from_millis(1))]));
@@ -196,7 +279,7 @@ mod tests {
     fn other_addresses_get_a_short_grace_and_the_quickest_is_first() {
         let mut search = Search::new(0, at(0));
         for number in [1, 2, 3] {
-            search.report(address(number), 1, at(0));
+            search.report(address(number), told_by(1), at(0));
         }
         search.due(at(0), &mut Random::seeded(1));
         search.answered(address(2), Duration::from_millis(40), at(40));
@@ -209,8 +292,8 @@ mod tests {
     #[test]
     fn at_most_eight_addresses_are_probed_at_a_time() {
         let mut search = Search::new(0, at(0));
-        assert_eq!((0..100).filter(|number| search.report(address(*number), 1, at(0))).count(), MAX_ADDRESSES);
+        assert_eq!((0..100).filter(|number| search.report(address(*number), told_by(1), at(0))).count(), MAX_ADDRESSES);
         search.refused(address(0));
-        assert!(search.report(address(200), 1, at(0)));
+        assert!(search.report(address(200), told_by(1), at(0)));
     }
 }
