@@ -159,6 +159,8 @@ pub struct Node {
     unresolved: BTreeMap<NodeId, usize>,
     /// Where peers were found, until the handshake took over.
     found: BTreeMap<NodeId, Vec<(Path, Option<Duration>)>>,
+    /// Why a search or a handshake came to nothing while the other goes on.
+    failures: BTreeMap<NodeId, EndCause>,
     /// Whom each session is with.
     peers: BTreeMap<SessionId, CallKey>,
     /// Calls between `StartAudio` and `StopAudio`.
@@ -186,6 +188,7 @@ impl Node {
             hints: BTreeMap::new(),
             unresolved: BTreeMap::new(),
             found: BTreeMap::new(),
+            failures: BTreeMap::new(),
             peers: BTreeMap::new(),
             talking: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -244,7 +247,7 @@ impl Node {
         if let Some(names) = self.unresolved.get_mut(&peer) {
             *names = names.saturating_sub(1);
         }
-        if self.calls.calls().any(|call| call.key.peer == peer && call.state == State::Lookup) {
+        if self.calls.calls().any(|call| call.key.peer == peer && is_sought(call.state)) {
             self.routing.find(peer, addresses, now, &mut self.random);
         }
     }
@@ -324,6 +327,11 @@ impl Node {
         invite.at.extend(observed.and_then(|address| address.to_string().parse().ok()));
         invite
     }
+}
+
+/// Whether a call in this state can use further addresses of its peer.
+const fn is_sought(state: State) -> bool {
+    matches!(state, State::Lookup | State::Connecting)
 }
 
 impl core::fmt::Debug for Node {

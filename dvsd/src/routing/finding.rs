@@ -9,7 +9,7 @@ use super::asking::Answer;
 use super::entry::{Contact, Crowd};
 use super::lookup::{Goal, Lookup};
 use super::requests::Purpose;
-use super::search::{PATIENCE, PROBE_GAP, Search, Source, Teller};
+use super::search::{PARK, PATIENCE, PROBE_GAP, Search, Source, Teller};
 use super::table::K;
 use super::{Missing, RECENT, Routing, RoutingEvent};
 use crate::id::NodeId;
@@ -122,11 +122,12 @@ impl Routing {
     pub(super) fn learn(&mut self, number: u64, answer: &Answer, now: Instant) {
         let Some(lookup) = self.lookups.get(&number) else { return };
         let target = (lookup.goal == Goal::Find).then_some(lookup.target);
-        let source = Source::Node(Teller { id: answer.responder, address: answer.from });
+        let path = lookup.path_of(&answer.responder, answer.from);
+        let source = Source::Node(Teller { id: answer.responder, address: answer.from, path });
         let mut families = [false; 2];
         for entry in self.believable(answer) {
             if target != Some(entry.id) {
-                self.learn_candidate(number, &entry, &answer.responder);
+                self.learn_candidate(number, &entry, answer);
                 continue;
             }
             let [v4, v6] = &mut families;
@@ -153,11 +154,15 @@ impl Routing {
     }
 
     /// A node we know ourselves is asked at the address we know first.
-    fn learn_candidate(&mut self, number: u64, entry: &Entry, teller: &NodeId) {
+    fn learn_candidate(&mut self, number: u64, entry: &Entry, answer: &Answer) {
         let told = Contact { id: entry.id, caps: entry.caps, address: entry.address, other: None, rtt: None };
         let known = self.table.find(&entry.id).filter(|known| self.is_usable(known.address));
+        let contact = known.map_or(told, |known| {
+            let moved = known.other.or(Some(entry.address)).filter(|other| *other != known.address);
+            Contact { other: moved, ..known }
+        });
         if let Some(lookup) = self.lookups.get_mut(&number) {
-            known.into_iter().chain([told]).for_each(|contact| lookup.learn(contact, teller));
+            lookup.learn(contact, &answer.responder, answer.from);
         }
     }
 
@@ -170,7 +175,7 @@ impl Routing {
             if !self.ask(question.address, Some(question.id), Some(target), purpose, now, random)
                 && let Some(lookup) = self.lookups.get_mut(&number)
             {
-                lookup.missed(&question.id);
+                lookup.missed(&question.id, question.address);
             }
         }
         if self.lookups.get_mut(&number).is_some_and(|lookup| lookup.is_done(now)) {
@@ -217,6 +222,7 @@ impl Routing {
                 }
             }
             self.settle_found(*target, now);
+            self.searches.get_mut(target).into_iter().for_each(|search| search.wake(now));
         }
         let lookups: Vec<u64> = self.lookups.keys().copied().collect();
         lookups.into_iter().for_each(|number| self.continue_lookup(number, now, random));
@@ -224,19 +230,25 @@ impl Routing {
     }
 
     fn settle_found(&mut self, target: NodeId, now: Instant) {
-        let Some((search, addresses)) =
-            self.searches.get(&target).and_then(|search| Some((search, search.found(now)?)))
-        else {
-            return;
-        };
-        let took = now.since(search.started);
-        self.cancel(target);
+        let Some(search) = self.searches.get_mut(&target) else { return };
+        let (is_first, took) = (!search.has_found(), now.since(search.started));
+        let Some(addresses) = search.found(now) else { return };
+        let lookup = search.lookup;
+        if is_first {
+            self.count_found(took);
+            if let Some(lookup) = lookup.and_then(|number| self.lookups.get_mut(&number)) {
+                lookup.park_until(now + PARK);
+            }
+        }
+        self.events.push_back(RoutingEvent::Found { target, addresses, took });
+    }
+
+    fn count_found(&mut self, took: Duration) {
         self.counters.found += 1;
         if self.counters.recent.len() >= RECENT {
             self.counters.recent.pop_front();
         }
         self.counters.recent.push_back(took);
-        self.events.push_back(RoutingEvent::Found { target, addresses, took });
     }
 
     fn settle_not_found(&mut self, target: NodeId) {
@@ -244,9 +256,22 @@ impl Routing {
         if search.lookup.is_some() || search.next_due().is_some() {
             return;
         }
-        let why = if self.upkeep.heard_since(search.started) { Missing::Unknown } else { Missing::Offline };
+        let why = self.missing(search);
+        self.counters.not_found += u64::from(!search.has_found());
         self.cancel(target);
-        self.counters.not_found += 1;
         self.events.push_back(RoutingEvent::NotFound { target, why });
+    }
+
+    /// Why a search that is over came to nothing.
+    fn missing(&self, search: &Search) -> Missing {
+        if !self.upkeep.heard_since(search.started) {
+            Missing::Offline
+        } else if search.needs_relay {
+            Missing::NeedsRelay
+        } else if search.knows_address() {
+            Missing::Unreachable
+        } else {
+            Missing::Unknown
+        }
     }
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The search for one peer: every address reported for it is probed before anybody dials it.
 //!
-//! Timers: PINGs at 0, 200 and 400 ms; an address has failed half a second after the last one, unless two nodes confirm
-//! it, when the series is repeated once; after the first PONG the others get a grace of one round trip, at most 30 ms;
-//! without any node known the search ends after [`PATIENCE`].
+//! Anybody can report an address and answer a PING, so an address that answered is no proof. A search that has found
+//! something is therefore parked, and goes on by itself unless it is cancelled, until nothing is left to try.
+//!
+//! Timers: PINGs at 0, 200 and 400 ms; an address has failed half a second after the last one, unless two networks
+//! confirm it, when the series is repeated once; after a PONG the others get a grace of one round trip, at most 30 ms;
+//! a search is parked for [`PARK`]; without any node known it ends after [`PATIENCE`].
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -15,15 +18,17 @@ use crate::random::Random;
 use crate::time::Instant;
 
 /// How many addresses of a peer are probed at a time.
-pub(super) const MAX_ADDRESSES: usize = 8;
-/// How many addresses of a peer are probed in all.
-const MAX_REPORTS: u8 = 16;
+pub(super) const MAX_PROBING: usize = 8;
+/// How many of them in one /24 or /48.
+const CROWD_PROBING: usize = 2;
+/// How many addresses of a peer are heeded in all. A lookup has 120 questions and believes two addresses per answer.
+const MAX_ADDRESSES: usize = 128;
 /// Time between two PINGs to one address.
 pub(super) const PROBE_GAP: Duration = Duration::from_millis(200);
 /// PINGs in one series.
 const PROBES: u8 = 3;
-/// Series for an address that two nodes confirm: at 20 % loss, one series misses a living peer in 5 % of all searches.
-const SERIES: u8 = 2;
+/// PINGs to an address that is confirmed: at 20 % loss, one series misses a living peer in 5 % of all searches.
+const CONFIRMED_PROBES: u8 = 2 * PROBES;
 /// How long after the last PING of a series an address has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// So many nodes of different networks confirm an address.
@@ -34,11 +39,18 @@ const MAX_TELLERS: usize = 4;
 const GRACE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(30));
 /// How long a search waits for the first node to answer at all.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a search rests when it has found an address: mostly the handshake succeeds meanwhile.
+pub(super) const PARK: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Trying { sent: u8, next: Instant },
+    /// All places are taken.
+    Queued,
+    /// Gets its next PING at this time.
+    Trying(Instant),
+    /// Answered after this time, which is still to be reported.
     Answered(Duration),
+    Reported,
     Failed,
 }
 
@@ -48,6 +60,8 @@ pub(super) struct Teller {
     pub(super) id: NodeId,
     /// Where it said so from.
     pub(super) address: SocketAddr,
+    /// The path of the lookup that it belongs to.
+    pub(super) path: u8,
 }
 
 /// How an address of the peer became known.
@@ -67,6 +81,8 @@ struct Probe {
     /// Whether the peer has answered us there before.
     is_known: bool,
     tellers: Vec<Teller>,
+    /// PINGs sent.
+    sent: u8,
     state: State,
 }
 
@@ -75,14 +91,37 @@ pub(super) struct Search {
     pub(super) started: Instant,
     /// The number of its lookup, while that goes on.
     pub(super) lookup: Option<u64>,
+    /// Set when the peer was asked to open its NAT towards us: if nothing comes through, only a relay would help.
+    #[allow(dead_code, reason = "hole punching sets it")]
+    pub(super) needs_relay: bool,
+    /// In the order in which they became known.
     probes: Vec<Probe>,
-    reports: u8,
     grace: Option<Instant>,
+    parked: Option<Instant>,
+    has_found: bool,
 }
 
 impl Search {
     pub(super) const fn new(lookup: u64, now: Instant) -> Self {
-        Self { started: now, lookup: Some(lookup), probes: Vec::new(), reports: 0, grace: None }
+        Self {
+            started: now,
+            lookup: Some(lookup),
+            needs_relay: false,
+            probes: Vec::new(),
+            grace: None,
+            parked: None,
+            has_found: false,
+        }
+    }
+
+    /// Whether any address of the peer ever became known.
+    pub(super) const fn knows_address(&self) -> bool {
+        !self.probes.is_empty()
+    }
+
+    /// Whether any address of the peer was reported as found.
+    pub(super) const fn has_found(&self) -> bool {
+        self.has_found
     }
 
     /// Up to four nodes that said the peer is at `address`, in the order in which they did.
@@ -91,53 +130,50 @@ impl Search {
         self.probes.iter().find(|probe| probe.address == address).map_or(&[], |probe| &probe.tellers)
     }
 
-    /// The peer may be at `address`, as `source` says. True if that is news; it is probed at once. When all places are
-    /// taken, an address that has failed makes room.
+    /// The peer may be at `address`, as `source` says. True if that is news; it is probed as soon as there is a place.
     pub(super) fn report(&mut self, address: SocketAddr, source: Source, now: Instant) -> bool {
         if let Some(known) = self.probes.iter_mut().find(|probe| probe.address == address) {
             known.note(source);
             return false;
         }
-        let failed = self.probes.iter().position(|probe| probe.state == State::Failed);
-        let is_full = self.probes.len() >= MAX_ADDRESSES;
-        if self.reports >= MAX_REPORTS || (is_full && failed.is_none()) {
+        if self.probes.len() >= MAX_ADDRESSES {
             return false;
         }
-        if let Some(index) = failed.filter(|_| is_full) {
-            self.probes.remove(index);
-        }
-        self.reports += 1;
-        let state = State::Trying { sent: 0, next: now };
-        let mut probe = Probe { address, is_known: false, tellers: Vec::new(), state };
+        let mut probe = Probe { address, is_known: false, tellers: Vec::new(), sent: 0, state: State::Queued };
         probe.note(source);
         self.probes.push(probe);
+        self.fill_places(now);
         true
     }
 
     /// The addresses to PING now.
     pub(super) fn due(&mut self, now: Instant, random: &mut Random) -> Vec<SocketAddr> {
+        self.fill_places(now);
         let mut due = Vec::new();
         for probe in &mut self.probes {
-            let series = if probe.is_confirmed() { SERIES } else { 1 };
-            let State::Trying { sent, next } = &mut probe.state else { continue };
-            if *next > now {
+            if !matches!(probe.state, State::Trying(next) if next <= now) {
                 continue;
             }
-            if *sent >= PROBES * series {
+            if probe.sent >= probe.entitled() {
                 probe.state = State::Failed;
                 continue;
             }
-            *sent += 1;
-            *next = now + if *sent % PROBES == 0 { PROBE_TIMEOUT } else { random.jittered(PROBE_GAP) };
+            probe.sent += 1;
+            let pause = if probe.sent % PROBES == 0 { PROBE_TIMEOUT } else { random.jittered(PROBE_GAP) };
+            probe.state = State::Trying(now + pause);
             due.push(probe.address);
+        }
+        if self.fill_places(now) {
+            due.extend(self.due(now, random));
         }
         due
     }
 
-    /// The peer itself answered from `address`.
+    /// The peer itself, or whoever says so, answered from `address`.
     pub(super) fn answered(&mut self, address: SocketAddr, rtt: Duration, now: Instant) {
         let (shortest, longest) = GRACE;
-        if let Some(probe) = self.probes.iter_mut().find(|probe| probe.address == address) {
+        let waits = |probe: &&mut Probe| probe.address == address && probe.state != State::Reported;
+        if let Some(probe) = self.probes.iter_mut().find(waits) {
             probe.state = State::Answered(rtt);
             self.grace.get_or_insert(now + rtt.clamp(shortest, longest));
         }
@@ -145,35 +181,78 @@ impl Search {
 
     /// Somebody else answered from `address`.
     pub(super) fn refused(&mut self, address: SocketAddr) {
-        let trying = |probe: &&mut Probe| probe.address == address && !matches!(probe.state, State::Answered(_));
+        let trying = |probe: &&mut Probe| probe.address == address && matches!(probe.state, State::Trying(_));
         if let Some(probe) = self.probes.iter_mut().find(trying) {
-            probe.state = State::Failed;
+            (probe.sent, probe.state) = (CONFIRMED_PROBES, State::Failed);
         }
     }
 
     /// Whether an address is still being probed.
     pub(super) fn is_probing(&self) -> bool {
-        self.probes.iter().any(|probe| matches!(probe.state, State::Trying { .. }))
+        self.probes.iter().any(|probe| matches!(probe.state, State::Trying(_) | State::Queued))
     }
 
-    /// The addresses that answered, quickest first, once there is nothing more to wait for.
-    pub(super) fn found(&self, now: Instant) -> Option<Vec<(SocketAddr, Duration)>> {
-        let is_over = self.grace? <= now || !self.is_probing();
-        is_over.then(|| {
-            let mut answered: Vec<(Duration, core::cmp::Reverse<usize>, SocketAddr)> =
-                self.probes.iter().filter_map(Probe::rank).collect();
-            answered.sort_unstable();
-            answered.into_iter().map(|(rtt, _, address)| (address, rtt)).collect()
-        })
+    /// The addresses that answered and were not reported yet, quickest first, once there is nothing more to wait for.
+    /// They count as reported. The first time the search is parked.
+    pub(super) fn found(&mut self, now: Instant) -> Option<Vec<(SocketAddr, Duration)>> {
+        if self.grace? > now && self.is_probing() {
+            return None;
+        }
+        self.grace = None;
+        let mut answered: Vec<_> = self.probes.iter_mut().filter_map(Probe::take_rank).collect();
+        answered.sort_unstable();
+        if !core::mem::replace(&mut self.has_found, true) {
+            self.parked = Some(now + PARK);
+        }
+        Some(answered.into_iter().map(|(rtt, _, address)| (address, rtt)).collect())
+    }
+
+    /// Goes on if it has rested long enough.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.parked = self.parked.filter(|until| now < *until);
     }
 
     /// When the search has something to do.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let probes = self.probes.iter().filter_map(|probe| match probe.state {
-            State::Trying { next, .. } => Some(next),
-            State::Answered(_) | State::Failed => None,
+            State::Trying(next) => Some(next),
+            State::Queued | State::Answered(_) | State::Reported | State::Failed => None,
         });
-        probes.chain(self.grace).min()
+        probes.chain(self.grace).chain(self.parked).min()
+    }
+
+    /// Whether an address went from the queue to a free place.
+    fn fill_places(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        while let Some(probe) = self.next_queued().and_then(|index| self.probes.get_mut(index)) {
+            probe.state = State::Trying(now);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Who gets the next free place: whom the user or the own table names, then what several paths say, then networks
+    /// that were tried the least.
+    fn next_queued(&self) -> Option<usize> {
+        let trying = |probe: &&Probe| matches!(probe.state, State::Trying(_));
+        let queued = |(_, probe): &(usize, &Probe)| probe.state == State::Queued;
+        if !self.probes.iter().any(|probe| probe.state == State::Queued)
+            || self.probes.iter().filter(trying).count() >= MAX_PROBING
+        {
+            return None;
+        }
+        let of_crowd = |probe: &Probe| {
+            let crowd = Crowd::of(probe.address)?;
+            let same: Vec<&Probe> =
+                self.probes.iter().filter(|other| Crowd::of(other.address) == Some(crowd)).collect();
+            let tried = same.iter().filter(|other| other.state != State::Queued).count();
+            Some((same.into_iter().filter(trying).count(), tried))
+        };
+        let candidates = self.probes.iter().enumerate().filter(queued).filter_map(|(index, probe)| {
+            let (trying, tried) = of_crowd(probe).unwrap_or_default();
+            (trying < CROWD_PROBING).then_some(((core::cmp::Reverse(probe.paths()), tried, index), index))
+        });
+        candidates.min().map(|(_, index)| index)
     }
 }
 
@@ -189,6 +268,14 @@ impl Probe {
                 }
             }
         }
+        if self.state == State::Failed && self.sent < self.entitled() {
+            self.state = State::Queued;
+        }
+    }
+
+    /// How many PINGs it gets.
+    fn entitled(&self) -> u8 {
+        if self.is_known || self.voices() >= CONFIRMED { CONFIRMED_PROBES } else { PROBES }
     }
 
     /// In how many networks somebody says so.
@@ -198,15 +285,16 @@ impl Probe {
         crowds.len() + uncounted
     }
 
-    fn is_confirmed(&self) -> bool {
-        self.is_known || self.voices() >= CONFIRMED
+    /// On how many paths of the lookup somebody says so; more than any for an address that no node told.
+    fn paths(&self) -> usize {
+        let paths: BTreeSet<u8> = self.tellers.iter().map(|teller| teller.path).collect();
+        if paths.is_empty() { usize::MAX } else { paths.len() }
     }
 
-    fn rank(&self) -> Option<(Duration, core::cmp::Reverse<usize>, SocketAddr)> {
-        match self.state {
-            State::Answered(rtt) => Some((rtt, core::cmp::Reverse(self.voices()), self.address)),
-            State::Trying { .. } | State::Failed => None,
-        }
+    fn take_rank(&mut self) -> Option<(Duration, core::cmp::Reverse<usize>, SocketAddr)> {
+        let State::Answered(rtt) = self.state else { return None };
+        self.state = State::Reported;
+        Some((rtt, core::cmp::Reverse(self.voices()), self.address))
     }
 }
 
@@ -219,7 +307,7 @@ mod tests {
     }
 
     fn told_by(number: u8) -> Source {
-        Source::Node(Teller { id: NodeId([number; 20]), address: address(number) })
+        Source::Node(Teller { id: NodeId([number; 20]), address: address(number), path: number })
     }
 
     fn at(millis: u64) -> Instant {
@@ -251,7 +339,7 @@ mod tests {
         let mut neighbour = address(1);
         neighbour.set_port(6_000);
         search.report(address(9), told_by(1), at(0));
-        search.report(address(9), Source::Node(Teller { id: NodeId([2; 20]), address: neighbour }), at(0));
+        search.report(address(9), Source::Node(Teller { id: NodeId([2; 20]), address: neighbour, path: 2 }), at(0));
         let pings: usize = (0..4_000).map(|millis| search.due(at(millis), &mut random).len()).sum();
         assert_eq!(pings, 3);
     }
@@ -289,11 +377,80 @@ mod tests {
         assert_eq!(search.found(at(70)), Some(both));
     }
 
+    /// How many addresses are probed now.
+    fn places(search: &Search) -> usize {
+        search.probes.iter().filter(|probe| matches!(probe.state, State::Trying(_))).count()
+    }
+
     #[test]
     fn at_most_eight_addresses_are_probed_at_a_time() {
-        let mut search = Search::new(0, at(0));
-        assert_eq!((0..100).filter(|number| search.report(address(*number), told_by(1), at(0))).count(), MAX_ADDRESSES);
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        (0..100).for_each(|number| assert!(search.report(address(number), told_by(1), at(0))));
+        assert_eq!(search.due(at(0), &mut random).len(), MAX_PROBING);
         search.refused(address(0));
-        assert!(search.report(address(200), told_by(1), at(0)));
+        search.answered(address(1), Duration::from_millis(1), at(1));
+        assert_eq!(search.due(at(1), &mut random).len(), 2);
+        assert_eq!(places(&search), MAX_PROBING);
+    }
+
+    #[test]
+    fn the_addresses_of_a_peer_are_bounded_and_each_gets_its_pings_once() {
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        let mut pings = 0;
+        for millis in 0..40_000 {
+            let number = (millis % 500) as u16;
+            search.report(SocketAddr::from(([198, 18, (number >> 2) as u8, 1], 5004 + number)), told_by(1), at(millis));
+            pings += search.due(at(millis), &mut random).len();
+        }
+        assert_eq!((search.probes.len(), pings), (MAX_ADDRESSES, MAX_ADDRESSES * usize::from(PROBES)));
+    }
+
+    #[test]
+    fn f14_many_addresses_in_one_network_take_two_places() {
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        for port in 6_000..6_050 {
+            search.report(SocketAddr::from(([198, 18, 7, 1], port)), told_by(1), at(0));
+        }
+        search.report(address(9), told_by(2), at(0));
+        let due = search.due(at(0), &mut random);
+        assert_eq!((due.len(), due.contains(&address(9))), (CROWD_PROBING + 1, true));
+    }
+
+    #[test]
+    fn what_two_paths_say_comes_first() {
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        (0..20).for_each(|number| _ = search.report(address(number), told_by(1), at(0)));
+        search.due(at(0), &mut random);
+        search.report(address(15), told_by(2), at(0));
+        search.refused(address(0));
+        assert_eq!(search.due(at(1), &mut random), [address(15)]);
+    }
+
+    #[test]
+    fn a_failed_address_gets_its_second_series_when_it_is_confirmed_later() {
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        search.report(address(9), told_by(1), at(0));
+        let pings: usize = (0..2_000).map(|millis| search.due(at(millis), &mut random).len()).sum();
+        assert!(!search.report(address(9), told_by(2), at(2_000)));
+        let more: usize = (2_000..4_000).map(|millis| search.due(at(millis), &mut random).len()).sum();
+        assert_eq!((pings, more, search.is_probing()), (3, 3, false));
+    }
+
+    #[test]
+    fn each_address_is_reported_once_and_the_search_rests_once() {
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        let found = |search: &mut Search, number: u8, millis: u64| {
+            search.report(address(number), told_by(1), at(millis));
+            search.due(at(millis), &mut Random::seeded(1));
+            search.answered(address(number), Duration::from_millis(1), at(millis));
+            search.found(at(millis)).map(|found| found.len())
+        };
+        assert_eq!(found(&mut search, 1, 0), Some(1));
+        assert_eq!((search.found(at(50)), search.next_due()), (None, Some(at(1_000))));
+        search.wake(at(1_000));
+        assert_eq!(search.next_due(), None);
+        assert_eq!(found(&mut search, 1, 1_100), None);
+        assert_eq!(found(&mut search, 2, 1_200), Some(1));
+        assert_eq!((search.due(at(2_000), &mut random), search.next_due()), (Vec::new(), None));
     }
 }

@@ -22,6 +22,9 @@ pub(super) struct Sent {
     pub(super) datagram: Vec<u8>,
 }
 
+/// What answers at addresses where no node is.
+pub(super) type Outsiders = Box<dyn FnMut(&Sent) -> Vec<Sent>>;
+
 /// The network.
 pub(super) struct Mesh {
     pub(super) nodes: BTreeMap<SocketAddr, Routing>,
@@ -34,6 +37,10 @@ pub(super) struct Mesh {
     /// Everything sent since the test cleared it, if `records`.
     pub(super) sent: Vec<Sent>,
     pub(super) records: bool,
+    /// Everything that arrived at a node since the test cleared it, if `records`.
+    pub(super) arrived: Vec<Sent>,
+    /// Whatever arrives where no node is goes here; the answers travel like all others.
+    pub(super) outsiders: Option<Outsiders>,
     events: BTreeMap<SocketAddr, Vec<RoutingEvent>>,
     flying: BTreeMap<(Instant, u64), Sent>,
     timers: BTreeSet<(Instant, SocketAddr)>,
@@ -71,6 +78,8 @@ impl Mesh {
             delay: (10_000, 60_000),
             sent: Vec::new(),
             records: false,
+            arrived: Vec::new(),
+            outsiders: None,
             events: BTreeMap::new(),
             flying: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -89,6 +98,29 @@ impl Mesh {
             mesh.run_for(Duration::from_millis(10));
         }
         mesh.run_for(Duration::from_secs(60));
+        mesh
+    }
+
+    /// A network whose tables are as full as they can be: of every bucket twenty random nodes.
+    pub(super) fn filled(seed: u64, addresses: &[SocketAddr], config: impl Fn(NodeId) -> RoutingConfig) -> Self {
+        const RTT: Duration = Duration::from_millis(70);
+        let mut mesh = Self::new(seed);
+        let mut others: Vec<(NodeId, SocketAddr)> =
+            addresses.iter().map(|at| (mesh.add_with(*at, config(id_of(*at))), *at)).collect();
+        for at in addresses {
+            for index in 1..others.len() {
+                others.swap(index, mesh.random.below(index as u64 + 1) as usize);
+            }
+            let mut held = [0; 161];
+            let node = mesh.nodes.get_mut(at).unwrap();
+            for (id, address) in &others {
+                let bucket = &mut held[id.distance(&id_of(*at)).shared_bits() as usize];
+                *bucket += 1;
+                if address != at && *bucket <= 20 {
+                    node.table.verified(*id, *address, 0, RTT, mesh.now);
+                }
+            }
+        }
         mesh
     }
 
@@ -131,6 +163,7 @@ impl Mesh {
                 matches!(event, RoutingEvent::Found { target: t, .. } | RoutingEvent::NotFound { target: t, .. } if *t == target)
             });
             if let Some(event) = ended {
+                self.with(at, |node, _, _| node.cancel(target));
                 return (event, self.now.since(started));
             }
             assert!(self.now.since(started) < Duration::from_secs(20), "a find never ends");
@@ -186,10 +219,24 @@ impl Mesh {
         if self.flying.first_key_value().is_some_and(|((arrival, _), _)| *arrival == at) {
             let (_, sent) = self.flying.pop_first().unwrap();
             let to = sent.to;
+            if !self.nodes.contains_key(&to) {
+                self.ask_outsiders(&sent);
+            } else if self.records {
+                self.arrived.push(sent.clone());
+            }
             self.with(to, |node, now, random| _ = node.handle(sent.from, &sent.datagram, now, random));
         } else {
             let (_, at) = *self.timers.first().unwrap();
             self.with(at, |node, now, random| node.handle_timeout(now, random));
+        }
+    }
+
+    fn ask_outsiders(&mut self, sent: &Sent) {
+        let answers = self.outsiders.as_mut().map(|outsiders| outsiders(sent)).unwrap_or_default();
+        for Sent { from, to, datagram } in answers {
+            if self.random.below(100) >= self.loss {
+                self.inject(from, to, datagram);
+            }
         }
     }
 

@@ -189,7 +189,7 @@ const fn end_reason(cause: EndCause) -> EndReason {
         EndCause::Refused => EndReason::Refused,
         EndCause::NotFound => EndReason::NotFound,
         EndCause::Offline => EndReason::Offline,
-        EndCause::Unreachable => EndReason::Unreachable,
+        EndCause::Unreachable | EndCause::NeedsRelay => EndReason::Unreachable,
         EndCause::NoReply => EndReason::NoReply,
         EndCause::KeyChanged => EndReason::KeyChanged,
         EndCause::Version => EndReason::Version,
