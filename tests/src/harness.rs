@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::netns::Host;
+use crate::netns::Namespace;
 
 /// How long a daemon may take to be ready for clients.
 const START_TIME: Duration = Duration::from_secs(10);
@@ -49,6 +49,8 @@ pub struct Setup {
     pub log: &'static str,
     /// Environment variables, for example `ALSA_CONFIG_PATH`.
     pub environment: Vec<(String, String)>,
+    /// The whole text of `dvsd.toml`, instead of what everything above says.
+    pub settings: Option<String>,
 }
 
 impl Setup {
@@ -64,7 +66,13 @@ impl Setup {
             ring_seconds: None,
             log: "info",
             environment: Vec::new(),
+            settings: None,
         }
+    }
+
+    /// A daemon about which nobody decided anything, except what `settings`, a `dvsd.toml`, says.
+    pub fn of(settings: &str) -> Self {
+        Self { settings: Some(settings.to_owned()), ..Self::loopback() }
     }
 
     /// As [`Setup::new`], on a port of 127.0.0.1 that the system chooses.
@@ -74,6 +82,10 @@ impl Setup {
 
     /// The text of `dvsd.toml`.
     pub fn to_toml(&self) -> String {
+        self.settings.clone().unwrap_or_else(|| self.text())
+    }
+
+    fn text(&self) -> String {
         let quoted = |text: &dyn core::fmt::Display| format!("{:?}", text.to_string());
         let bootstrap: Vec<String> = self.bootstrap.iter().map(|address| quoted(address)).collect();
         let [capture, playback] = &self.devices;
@@ -114,31 +126,47 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a daemon on this machine.
     pub fn start(name: &str, setup: &Setup) -> Result<Self> {
-        Self::run(name, setup, Command::new(program("dvsd")?))
-    }
-
-    /// Starts a daemon on a host of a test network.
-    pub fn start_on(host: &Host, name: &str, setup: &Setup) -> Result<Self> {
-        Self::run(name, setup, host.command(program("dvsd")?))
-    }
-
-    /// Ends the daemon and starts it again with the same state and other settings, on this machine.
-    pub fn restart(&mut self, setup: &Setup) -> Result<()> {
-        end(&mut self.process, STOP_TIME)?;
-        self.process = spawn(self.directory.path(), setup, Command::new(program("dvsd")?))?;
-        self.wait_until_ready()
-    }
-
-    fn run(name: &str, setup: &Setup, command: Command) -> Result<Self> {
-        let directory = TempDir::with_prefix("dvs-")?;
-        let process = spawn(directory.path(), setup, command)?;
-        let mut daemon = Self { name: name.to_owned(), process, directory };
+        let mut daemon = Self::launch(name, setup, Command::new(program("dvsd")?))?;
         daemon.wait_until_ready()?;
         Ok(daemon)
     }
 
+    /// Starts a daemon on a host of a test network.
+    pub fn start_on(host: &impl AsRef<Namespace>, name: &str, setup: &Setup) -> Result<Self> {
+        let mut daemon = Self::launch_on(host, name, setup)?;
+        daemon.wait_until_ready()?;
+        Ok(daemon)
+    }
+
+    /// As [`Self::start_on`], but does not wait: many start at the same time so.
+    pub fn launch_on(host: &impl AsRef<Namespace>, name: &str, setup: &Setup) -> Result<Self> {
+        Self::launch(name, setup, host.as_ref().command(program("dvsd")?))
+    }
+
+    /// Ends the daemon and starts it again with the same state and other settings, on this machine.
+    pub fn restart(&mut self, setup: &Setup) -> Result<()> {
+        self.restart_with(setup, Command::new(program("dvsd")?))
+    }
+
+    /// As [`Self::restart`], on a host of a test network.
+    pub fn restart_on(&mut self, host: &impl AsRef<Namespace>, setup: &Setup) -> Result<()> {
+        self.restart_with(setup, host.as_ref().command(program("dvsd")?))
+    }
+
+    fn restart_with(&mut self, setup: &Setup, command: Command) -> Result<()> {
+        end(&mut self.process, STOP_TIME)?;
+        self.process = spawn(self.directory.path(), setup, command)?;
+        self.wait_until_ready()
+    }
+
+    fn launch(name: &str, setup: &Setup, command: Command) -> Result<Self> {
+        let directory = TempDir::with_prefix("dvs-")?;
+        let process = spawn(directory.path(), setup, command)?;
+        Ok(Self { name: name.to_owned(), process, directory })
+    }
+
     /// Waits until the daemon greets a client: then everything before that works, too.
-    fn wait_until_ready(&mut self) -> Result<()> {
+    pub fn wait_until_ready(&mut self) -> Result<()> {
         let options = self.client_options();
         wait_for(START_TIME, "the daemon to greet a client", || {
             if let Some(status) = self.process.try_wait()? {
