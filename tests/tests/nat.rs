@@ -20,9 +20,14 @@ use dvs_tests::handset::Handset;
 use dvs_tests::harness::{Daemon, Setup, wait_for};
 use dvs_tests::netns::{Host, Household, Internet, Nat, nat_available_or_skipped, probe};
 use dvs_tests::trio::Party;
+use dvs_tests::usage::Traffic;
 
 /// Joining the overlay takes at most this long.
 const JOINING: Duration = Duration::from_secs(20);
+/// What a node does because it has joined is over after at most this long.
+const SETTLING: Duration = Duration::from_secs(90);
+/// So many datagrams in two seconds are no search.
+const QUIET: u64 = 6;
 /// A call has rung or failed after at most this long.
 const CALLING: Duration = Duration::from_secs(45);
 /// Everybody's port.
@@ -148,10 +153,12 @@ impl Daemons {
         let everywhere = SocketAddr::from((core::net::Ipv6Addr::UNSPECIFIED, PORT));
         let setup = |bootstrap| Setup { bootstrap, unknown_callers: "silent", ..Setup::new(everywhere) };
         let first = Daemon::start_on(seed, "the bootstrap node", &setup(Vec::new())).unwrap();
-        let public = world.public[1..].iter().map(|host| Daemon::launch_on(host, "public", &setup(seeds(true))).unwrap());
+        let public =
+            world.public[1..].iter().map(|host| Daemon::launch_on(host, "public", &setup(seeds(true))).unwrap());
         let public: Vec<Daemon> = [first].into_iter().chain(public).collect();
         let row = |households: &[Household], ipv6: bool| -> Vec<Daemon> {
-            let launch = |home: &Household| Daemon::launch_on(&home.inside, home.nat.name(), &setup(seeds(ipv6))).unwrap();
+            let launch =
+                |home: &Household| Daemon::launch_on(&home.inside, home.nat.name(), &setup(seeds(ipv6))).unwrap();
             households.iter().map(launch).collect()
         };
         let [callers, callees] = [&world.callers, &world.callees].map(|homes| row(homes, false));
@@ -166,12 +173,22 @@ impl Daemons {
         rows.into_iter().flatten().chain([&mut self.six])
     }
 
-    /// Waits until everybody knows all the public nodes.
+    /// Waits until everybody knows all the public nodes and has stopped to look for more: who still does may just send
+    /// something to a stranger at the moment of his call, and so let him in.
     fn wait_until_joined(&mut self) {
         let public = PUBLIC.len() as u32 - 1;
         for party in self.all() {
             party.handset.wait_for_network(JOINING, |network| network.online && network.good >= public).unwrap();
         }
+        let pids: Vec<u32> = self.all().map(|party| party.daemon.pid()).collect();
+        let sent = || pids.iter().map(|pid| Ok(Traffic::of(*pid)?.sent)).collect::<anyhow::Result<Vec<u64>>>();
+        wait_for(SETTLING, "everybody to be quiet", || {
+            let before = sent()?;
+            std::thread::sleep(Duration::from_secs(2));
+            let most = sent()?.iter().zip(before).map(|(after, before)| after - before).max();
+            Ok(most.is_some_and(|most| most <= QUIET).then_some(()))
+        })
+        .unwrap();
     }
 }
 
@@ -256,7 +273,11 @@ fn all_but_symmetric_with_symmetric_or_port_restricted_call_each_other_directly(
     world.estrange();
     let mut daemons = Daemons::start(&world);
     daemons.wait_until_joined();
-    show(&format!("\n{} nodes have joined {:.1} s after the start", daemons.all().count(), start.elapsed().as_secs_f64()));
+    show(&format!(
+        "\n{} nodes have joined {:.1} s after the start",
+        daemons.all().count(),
+        start.elapsed().as_secs_f64()
+    ));
 
     let called = callees(&world.callees, &mut daemons.callees);
     let table = call_everybody(pairs(&world.callers, &mut daemons.callers), &called);

@@ -139,7 +139,11 @@ impl Household {
         cable([(inside.namespace(), DEVICE), (&router, DOWNLINK)])?;
         let household = Self { nat, inside, router, site };
         household.address_v4()?;
-        if ipv6 { household.address_v6()? } else { household.inside.namespace().set(&[(NO_IPV6, 1)])? }
+        if ipv6 {
+            household.address_v6()?
+        } else {
+            household.inside.namespace().set(&[(NO_IPV6, 1)])?
+        }
         Ok(household)
     }
 
@@ -168,10 +172,9 @@ impl Household {
 
     fn address_v4(&self) -> Result<()> {
         self.router.ip(&["address", "add", &format!("{ROUTER}/24"), "dev", DOWNLINK])?;
-        self.inside.namespace().ip_lines(&[
-            format!("address add {INSIDE}/24 dev {DEVICE}"),
-            format!("route add default via {ROUTER}"),
-        ])
+        self.inside
+            .namespace()
+            .ip_lines(&[format!("address add {INSIDE}/24 dev {DEVICE}"), format!("route add default via {ROUTER}")])
     }
 
     fn address_v6(&self) -> Result<()> {

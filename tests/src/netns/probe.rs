@@ -103,7 +103,10 @@ fn passes(from: &UdpSocket, outer: SocketAddr, inside: &UdpSocket) -> Result<boo
     let word = format!("{} calls", from.local_addr()?);
     from.send_to(word.as_bytes(), outer)?;
     let source = received(inside, &word, SILENCE)?;
-    ensure!(source.is_none_or(|source| from.local_addr().is_ok_and(|own| own == source)), "{source:?} is not the sender");
+    ensure!(
+        source.is_none_or(|source| from.local_addr().is_ok_and(|own| own == source)),
+        "{source:?} is not the sender"
+    );
     Ok(source.is_some())
 }
 
