@@ -12,6 +12,15 @@ use dvs_proto::message::{
 
 use crate::harness::{Daemon, wait_for};
 
+/// What came of a call that was to ring only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knock {
+    /// From dialling until it rang, or ended without.
+    pub took: Duration,
+    /// Why it did not ring.
+    pub failed: Option<EndReason>,
+}
+
 /// An attached client.
 #[derive(Debug)]
 pub struct Handset {
@@ -80,6 +89,30 @@ impl Handset {
     /// Hangs up the only call.
     pub fn hang_up(&mut self) -> Result<()> {
         self.ask(Request::Hangup { call: None }).map(drop)
+    }
+
+    /// Calls `target` and hangs up as soon as it rings there; returns when that call is over.
+    pub fn knock(&mut self, target: &str, limit: Duration) -> Result<Knock> {
+        let start = Instant::now();
+        let dialled = self.dial(target)?.call;
+        let what = format!("call {dialled} to ring or to end");
+        let over = |state| matches!(state, CallState::Ringing | CallState::Ended);
+        let call = self.watch_calls(limit, &what, |call| Ok(call.call == dialled && over(call.state)))?;
+        let took = start.elapsed();
+        if call.state == CallState::Ended {
+            return Ok(Knock { took, failed: Some(call.ended.context("a call ended without a reason")?) });
+        }
+        self.hang_up_call(dialled)?;
+        self.watch_calls(
+            limit,
+            "the end of a call",
+            |call| Ok(call.call == dialled && call.state == CallState::Ended),
+        )?;
+        Ok(Knock { took, failed: None })
+    }
+
+    fn hang_up_call(&mut self, call: u32) -> Result<()> {
+        self.ask(Request::Hangup { call: Some(call) }).map(drop)
     }
 
     fn call_request(&mut self, request: Request) -> Result<CallInfo> {

@@ -235,6 +235,13 @@ impl Daemon {
         Ok(Verb { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
     }
 
+    /// Sends SIGTERM and does not wait, so that many can end at the same time.
+    pub fn ask_to_end(&self) {
+        if let Ok(pid) = i32::try_from(self.pid()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+
     /// Sends SIGTERM and waits: the polite end.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         end(&mut self.process, STOP_TIME)

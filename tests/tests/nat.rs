@@ -15,7 +15,6 @@ use std::io::Write as _;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use dvs_proto::message::CallState;
 use dvs_tests::handset::Handset;
 use dvs_tests::harness::{Daemon, Setup, wait_for};
 use dvs_tests::netns::{Host, Household, Internet, Nat, nat_available_or_skipped, probe};
@@ -192,25 +191,19 @@ impl Daemons {
     }
 }
 
+impl Drop for Daemons {
+    fn drop(&mut self) {
+        self.all().for_each(|party| party.daemon.ask_to_end());
+    }
+}
+
 /// Calls `target` and hangs up as soon as it rings.
 fn call(handset: &mut Handset, target: &str) -> Outcome {
-    let start = Instant::now();
-    let dialled = handset.dial(target).unwrap().call;
-    let over = wait_for(CALLING, "a call to ring or to fail", || {
-        std::thread::sleep(Duration::from_millis(20));
-        let snapshot = handset.snapshot()?;
-        let Some(call) = snapshot.calls.iter().find(|call| call.call == dialled) else {
-            return Ok(Some(None));
-        };
-        Ok((call.state == CallState::Ringing).then_some(Some(start.elapsed())))
-    });
-    let rang = over.unwrap();
-    let after = start.elapsed();
-    if rang.is_some() {
-        handset.hang_up().unwrap();
+    let knock = handset.knock(target, CALLING).unwrap();
+    match knock.failed {
+        None => Outcome::Direct(knock.took),
+        Some(why) => Outcome::Ended(format!("{why:?}"), knock.took),
     }
-    let why = handset.wait_for_end(CALLING).unwrap();
-    rang.map_or_else(|| Outcome::Ended(format!("{why:?}"), after), Outcome::Direct)
 }
 
 /// A household and its daemon, which calls.

@@ -19,7 +19,7 @@ const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
 /// The router's device towards the inside.
 const DOWNLINK: &str = "lan";
 /// The host's device.
-const DEVICE: &str = "eth0";
+pub(super) const DEVICE: &str = "eth0";
 
 /// The kinds of NAT, by what they map and whom they let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ const SHIFT: u16 = 37_000;
 const PORTS: [u16; 2] = [5004, Household::SPARE_PORT];
 
 fn port_map(pair: impl Fn(u16) -> (u16, u16)) -> String {
-    let pairs = PORTS.map(|port| pair(port)).map(|(from, to)| format!("{from} : {to}"));
+    let pairs = PORTS.map(pair).map(|(from, to)| format!("{from} : {to}"));
     pairs.join(", ")
 }
 

@@ -47,6 +47,13 @@ impl Internet {
         self.plug(site)
     }
 
+    /// A host with a public IPv6 address and without IPv4.
+    pub fn host_v6(&mut self) -> Result<Host> {
+        let host = self.host()?;
+        host.namespace().ip(&["-4", "address", "flush", "dev", UPLINK])?;
+        Ok(host)
+    }
+
     /// The next free site.
     pub(super) fn site(&mut self) -> Result<Site> {
         self.sites = self.sites.checked_add(1).context("too many sites")?;

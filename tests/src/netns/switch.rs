@@ -3,11 +3,8 @@
 
 use anyhow::{Context, Result};
 
-use super::household::NO_IPV6;
+use super::household::{DEVICE, NO_IPV6};
 use super::namespace::{Namespace, cable};
-
-/// A host's device.
-const DEVICE: &str = "eth0";
 
 /// Which addresses the hosts of an Ethernet have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +60,17 @@ pub struct Port {
 }
 
 impl Port {
+    /// The name of its device.
+    pub const DEVICE: &str = DEVICE;
+
     /// The namespace the host is.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// The number of its device, as multicast wants it.
+    pub fn device(&self) -> Result<u32> {
+        self.namespace.inside(|| Ok(nix::net::if_::if_nametoindex(DEVICE)?))
     }
 
     /// Switches the device off, which takes its IPv6 addresses and all routes away.
