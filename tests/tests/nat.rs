@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use dvs_tests::handset::Handset;
 use dvs_tests::harness::{Daemon, Setup, wait_for};
-use dvs_tests::netns::{Host, Household, Internet, Nat, nat_available_or_skipped, probe};
+use dvs_tests::netns::{Host, Household, Internet, Nat, is_open_by_ipv6, nat_available_or_skipped, probe};
 use dvs_tests::trio::Party;
 use dvs_tests::usage::Traffic;
 
@@ -29,6 +29,8 @@ const SETTLING: Duration = Duration::from_secs(90);
 const QUIET: u64 = 6;
 /// A call has rung or failed after at most this long.
 const CALLING: Duration = Duration::from_secs(45);
+/// Who was just called is not called again for so long.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(1_500);
 /// Everybody's port.
 const PORT: u16 = 5004;
 /// Where the public nodes are: networks with nothing in common, as the kind of a NAT is told by nodes of different ones.
@@ -131,6 +133,12 @@ impl World {
             show(&format!("  {name:<20} {mapping:<20} {filtering:<20} {}", behaviour.outer.port()));
             assert!(behaviour.is(household.nat), "this is no {name} NAT: {behaviour:?}");
         }
+        let with_ipv6 = || self.dual.iter().chain([&self.six]);
+        assert!(with_ipv6().all(|household| is_open_by_ipv6(household, pair).unwrap()));
+        show(&format!(
+            "  {} of them have IPv6 as well: no other address outside, open to everybody",
+            with_ipv6().count()
+        ));
     }
 }
 
@@ -232,6 +240,8 @@ fn call_everybody(callers: Vec<Caller<'_>>, callees: &[Callee<'_>]) -> Vec<Vec<O
 
 fn call_in_turn((home, caller): Caller<'_>, row: usize, callees: &[Callee<'_>], turn: &Barrier) -> Vec<Outcome> {
     let call_one = |round: usize| {
+        // Nobody lets a neighbour send him a second stranger within a second.
+        std::thread::sleep(BETWEEN_ROUNDS);
         turn.wait();
         // So ordered, those that will not reach each other try at the same time.
         let column = row ^ round;

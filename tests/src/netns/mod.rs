@@ -31,7 +31,7 @@ pub use host::Host;
 pub use household::{Household, Nat};
 pub use internet::Internet;
 pub use namespace::Namespace;
-pub use probe::{Behaviour, Filtering, Mapping, probe};
+pub use probe::{Behaviour, Filtering, Mapping, is_open_by_ipv6, probe};
 pub use star::{Pair, Star};
 pub use switch::{Addresses, Port, Switch};
 

@@ -91,6 +91,13 @@ pub fn probe(household: &Household, [known, stranger]: [&Host; 2]) -> Result<Beh
     Ok(Behaviour { mapping, filtering, outer })
 }
 
+/// Whether the host inside has IPv6 addresses that nobody translates and everybody reaches.
+pub fn is_open_by_ipv6(household: &Household, [known, stranger]: [&Host; 2]) -> Result<bool> {
+    let inside = household.inside.bind_v6(Household::SPARE_PORT)?;
+    let outer = seen_from(&inside, &known.bind_v6(PORT)?)?;
+    Ok(outer == inside.local_addr()? && passes(&stranger.bind_v6(PORT)?, outer, &inside)?)
+}
+
 /// The source address that `to` sees of what `inside` sends it.
 fn seen_from(inside: &UdpSocket, to: &UdpSocket) -> Result<SocketAddr> {
     let word = to.local_addr()?.to_string();
