@@ -15,6 +15,7 @@ use std::io::Write as _;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use dvs_proto::message::EndReason;
 use dvs_tests::handset::Handset;
 use dvs_tests::harness::{Daemon, Setup, wait_for};
 use dvs_tests::netns::{Host, Household, Internet, Nat, is_open_by_ipv6, nat_available_or_skipped, probe};
@@ -49,7 +50,7 @@ enum Outcome {
     /// It rang, after this long.
     Direct(Duration),
     /// It ended for this reason, after this long.
-    Ended(String, Duration),
+    Ended(EndReason, Duration),
 }
 
 impl Outcome {
@@ -57,7 +58,7 @@ impl Outcome {
     fn is_right(&self, caller: Nat, callee: Nat) -> bool {
         match self {
             Self::Direct(_) => !needs_relay(caller, callee),
-            Self::Ended(why, _) => needs_relay(caller, callee) && why == "NeedsRelay",
+            Self::Ended(why, _) => needs_relay(caller, callee) && *why == EndReason::NeedsRelay,
         }
     }
 }
@@ -65,9 +66,9 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, after) = match self {
-            Self::Direct(after) => ("direct", after),
-            Self::Ended(why, after) if why == "NeedsRelay" => ("needs relay", after),
-            Self::Ended(why, after) => (why.as_str(), after),
+            Self::Direct(after) => ("direct".to_owned(), after),
+            Self::Ended(EndReason::NeedsRelay, after) => ("needs relay".to_owned(), after),
+            Self::Ended(why, after) => (format!("{why:?}"), after),
         };
         f.pad(&format!("{what}, {:.1} s", after.as_secs_f64()))
     }
@@ -210,7 +211,7 @@ fn call(handset: &mut Handset, target: &str) -> Outcome {
     let knock = handset.knock(target, CALLING).unwrap();
     match knock.failed {
         None => Outcome::Direct(knock.took),
-        Some(why) => Outcome::Ended(format!("{why:?}"), knock.took),
+        Some(why) => Outcome::Ended(why, knock.took),
     }
 }
 
@@ -294,9 +295,15 @@ fn all_but_symmetric_with_symmetric_or_port_restricted_call_each_other_directly(
     let back: Vec<Outcome> = daemons.dual.iter_mut().map(|party| call(&mut party.handset, &called[0].1)).collect();
     let rows = [("symmetric, calling", there.clone()), ("symmetric, called", back.clone())];
     print("with IPv6 without NAT on both sides as well", &rows);
+    let [caller, callee] = [&mut daemons.callers, &mut daemons.callees].map(|row| row.last_mut().unwrap());
+    let said = caller.daemon.verb(&["lookup", &callee.handset.id().unwrap()]).unwrap();
+    show(&format!("\nwhat the user is told between two symmetric NATs: {}", said.stderr.trim()));
     show(&format!("\n{:.1} s in all\n", start.elapsed().as_secs_f64()));
 
     let mut wrong = Vec::new();
+    if said.code == Some(0) || !said.stderr.contains("relay") {
+        wrong.push(format!("the user is told: {said:?}"));
+    }
     for (caller, row) in Nat::ALL.iter().zip(&table) {
         for (callee, outcome) in Nat::ALL.iter().zip(row) {
             if !outcome.is_right(*caller, *callee) {
