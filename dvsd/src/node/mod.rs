@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::call::{CallKey, CallNumber, Calls, State};
@@ -64,6 +64,13 @@ pub enum Input<'a> {
     Timeout,
     /// Addresses through which the overlay may be joined, already resolved.
     Bootstrap(&'a [SocketAddr]),
+    /// Interfaces, addresses or routes have changed, or the machine has slept.
+    NetworkChanged {
+        /// The machine's own addresses.
+        local: &'a [IpAddr],
+    },
+    /// Nodes that an earlier run has saved.
+    Restore(&'a [(NodeId, SocketAddr)]),
     /// A host name that [`Node::dial`] was told to wait for is resolved; without an address when that failed.
     Hints {
         /// The peer.
@@ -217,6 +224,11 @@ impl Node {
             Input::Datagram { from, bytes } => self.handle_datagram(from, bytes, now),
             Input::Timeout => self.handle_timeout(now),
             Input::Bootstrap(addresses) => self.routing.bootstrap(addresses, now, &mut self.random),
+            Input::NetworkChanged { local } => {
+                self.routing.set_local(local);
+                self.routing.network_changed(now, &mut self.random);
+            }
+            Input::Restore(nodes) => self.routing.restore(nodes, now, &mut self.random),
             Input::Hints { peer, addresses } => self.handle_hints(peer, addresses, now),
             Input::Frame { call, captured, ticks, first, opus } => {
                 if let Some(session) = self.session_of_call(call) {
@@ -248,7 +260,7 @@ impl Node {
             (Err(_), _) => Some("unknown kind"),
         };
         if let Some(reason) = dropped {
-            *self.drops.entry(reason).or_default() += 1;
+            self.count_drop(reason);
         }
     }
 
@@ -324,9 +336,20 @@ impl Node {
         self.routing.status(now)
     }
 
+    /// The nodes worth remembering over a restart.
+    pub fn saved_nodes(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
+        self.routing.saved(now)
+    }
+
     /// The figures of the session under a call.
     pub fn session_stats(&self, key: CallKey) -> Option<SessionStats> {
         self.sessions.stats(self.sessions.session_of(key.local, key.peer)?)
+    }
+
+    /// Counts a datagram that was dropped before it came here.
+    pub fn count_drop(&mut self, reason: &'static str) {
+        let count = self.drops.entry(reason).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// Datagrams dropped since the start, by reason.

@@ -8,7 +8,7 @@
 //! What must hold: nobody enters the table without having answered a request of ours from the address stored; a
 //! request from an unproven address never causes more than three times its bytes; nothing grows without bound.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -346,6 +346,21 @@ impl Routing {
         if let Some(lookup) = self.searches.remove(&target).and_then(|search| search.lookup) {
             self.lookups.remove(&lookup);
         }
+    }
+
+    /// Interfaces, addresses or routes have changed, or the machine has slept: whoever is offline tries to join at once.
+    pub fn network_changed(&mut self, now: Now, random: &mut Random) {
+        self.hurry_bootstrap(now.mono, random);
+    }
+
+    /// The machine's own addresses are these.
+    pub const fn set_local(&mut self, _addresses: &[IpAddr]) {}
+
+    /// Nodes that an earlier run has saved; the first of them are asked at once.
+    pub fn restore(&mut self, nodes: &[(NodeId, SocketAddr)], now: Now, random: &mut Random) {
+        const AT_ONCE: usize = 20;
+        let addresses: Vec<SocketAddr> = nodes.iter().map(|(_, address)| *address).take(AT_ONCE).collect();
+        self.join_through(&addresses, now.mono, random);
     }
 
     /// The nodes worth remembering over a restart: up to 200 that answered within 15 minutes.
