@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use dvs_proto::client::Client;
 use dvs_proto::message::{
-    CallInfo, CallState, CallStats, Contact, EndReason, Event, Network, Reply, Request, Snapshot, ToClient,
+    CallInfo, CallState, CallStats, Contact, Direction, EndReason, Event, Network, Reply, Request, Snapshot, ToClient,
 };
 
 use crate::harness::{Daemon, wait_for};
@@ -94,25 +94,23 @@ impl Handset {
     /// Calls `target` and hangs up as soon as it rings there; returns when that call is over.
     pub fn knock(&mut self, target: &str, limit: Duration) -> Result<Knock> {
         let start = Instant::now();
-        let dialled = self.dial(target)?.call;
-        let what = format!("call {dialled} to ring or to end");
+        let dialled = match self.ask(Request::Dial { target: target.to_owned() })? {
+            Reply::Call(call) => Some(call.call),
+            // It is over already.
+            Reply::Done => None,
+            other => bail!("{}: a call was expected, and the answer is {other:?}", self.owner),
+        };
+        let is_it = |call: &CallInfo| call.direction == Direction::Outgoing && dialled.is_none_or(|it| it == call.call);
         let over = |state| matches!(state, CallState::Ringing | CallState::Ended);
-        let call = self.watch_calls(limit, &what, |call| Ok(call.call == dialled && over(call.state)))?;
+        let call = self.watch_calls(limit, "a call to ring or to end", |call| Ok(is_it(call) && over(call.state)))?;
         let took = start.elapsed();
         if call.state == CallState::Ended {
             return Ok(Knock { took, failed: Some(call.ended.context("a call ended without a reason")?) });
         }
-        self.hang_up_call(dialled)?;
-        self.watch_calls(
-            limit,
-            "the end of a call",
-            |call| Ok(call.call == dialled && call.state == CallState::Ended),
-        )?;
+        self.ask(Request::Hangup { call: Some(call.call) })?;
+        let ended = |call: &CallInfo| is_it(call) && call.state == CallState::Ended;
+        self.watch_calls(limit, "the end of a call", |call| Ok(ended(call)))?;
         Ok(Knock { took, failed: None })
-    }
-
-    fn hang_up_call(&mut self, call: u32) -> Result<()> {
-        self.ask(Request::Hangup { call: Some(call) }).map(drop)
     }
 
     fn call_request(&mut self, request: Request) -> Result<CallInfo> {

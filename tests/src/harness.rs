@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -160,7 +160,7 @@ impl Daemon {
     }
 
     fn launch(name: &str, setup: &Setup, command: Command) -> Result<Self> {
-        let directory = TempDir::with_prefix("dvs-")?;
+        let directory = directory()?;
         let process = spawn(directory.path(), setup, command)?;
         Ok(Self { name: name.to_owned(), process, directory })
     }
@@ -259,6 +259,28 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = end(&mut self.process, STOP_TIME);
     }
+}
+
+/// A directory for a daemon, named after this process. What killed processes left behind is removed first.
+fn directory() -> Result<TempDir> {
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(|| {
+        let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| owner(path).is_some_and(is_gone)) {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    });
+    Ok(TempDir::with_prefix(format!("dvs-{}-", std::process::id()))?)
+}
+
+/// The process that made a daemon's directory.
+fn owner(path: &Path) -> Option<u32> {
+    let (owner, _) = path.file_name()?.to_str()?.strip_prefix("dvs-")?.split_once('-')?;
+    owner.parse().ok()
+}
+
+fn is_gone(pid: u32) -> bool {
+    !Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Writes the settings into `directory` and starts `command`, the daemon, there.
@@ -368,6 +390,16 @@ mod tests {
             "unknown_callers = \"ring\"",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn directories_of_daemons_say_whose_they_are() {
+        let own = directory().unwrap();
+        assert_eq!(owner(own.path()), Some(std::process::id()));
+        assert!(!is_gone(std::process::id()) && is_gone(u32::MAX));
+        for foreign in ["/tmp/dvs-machine-x8Fj2a", "/tmp/dvs-x8Fj2a", "/tmp/12-x8Fj2a", "/"] {
+            assert_eq!(owner(Path::new(foreign)), None, "{foreign}");
         }
     }
 

@@ -37,8 +37,13 @@ const LOOKUPS_AFTER: usize = 100;
 const CALLERS_AT_ONCE: usize = 4;
 /// Everybody has joined after at most this long.
 const JOINING: Duration = Duration::from_secs(60);
-/// The searches that joining brings are over after at most this long.
-const SETTLING: Duration = Duration::from_secs(60);
+/// What joining sets off, searches and proofs of who somebody is, is over after at most this long.
+const SETTLING: Duration = Duration::from_secs(120);
+/// How long traffic is counted to tell whether it is over.
+const LOOK: Duration = Duration::from_secs(5);
+/// Then a node sends fewer datagrams per second than this. One per 25 s to each of four neighbours, and the answers to as
+/// many, are 0.32.
+const QUIET: f64 = 0.45;
 /// How long the idle overlay is watched.
 const IDLE: Duration = Duration::from_secs(60);
 /// The longest a lookup and the first words with the peer may take when a third of the overlay has just died.
@@ -122,7 +127,7 @@ impl Overlay {
         self.nodes.iter().map(|node| node.party.daemon.pid()).collect()
     }
 
-    /// Waits until nobody searches any more.
+    /// Waits until what joining sets off is over.
     fn wait_until_quiet(&self) {
         let sent = || -> anyhow::Result<u64> {
             let each: anyhow::Result<Vec<u64>> = self.pids().iter().map(|pid| Ok(Traffic::of(*pid)?.sent)).collect();
@@ -130,8 +135,9 @@ impl Overlay {
         };
         wait_for(SETTLING, "the overlay to be quiet", || {
             let before = sent()?;
-            std::thread::sleep(Duration::from_secs(2));
-            Ok((sent()? - before < 2 * NODES as u64).then_some(()))
+            std::thread::sleep(LOOK);
+            let rate = (sent()? - before) as f64 / LOOK.as_secs_f64() / NODES as f64;
+            Ok((rate < QUIET).then_some(()))
         })
         .unwrap();
     }
