@@ -8,6 +8,7 @@ use super::requests::{Purpose, Request};
 use super::table::Verified;
 use super::{Drop, Routing, RoutingEvent};
 use crate::id::NodeId;
+use crate::path::Scope;
 use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::routing::{Entry, Message, PADDED_ROUTE_REQ_LEN, Packet, ROUTE_REQ_LEN, Token, flag};
@@ -19,7 +20,7 @@ pub(super) struct Answer {
     pub(super) entries: Vec<Entry>,
     txid: u64,
     flags: u8,
-    caps: u8,
+    pub(super) caps: u8,
     token: Token,
     observed: SocketAddr,
     target: Option<NodeId>,
@@ -56,7 +57,7 @@ impl Routing {
         now: Instant,
         random: &mut Random,
     ) -> bool {
-        self.send_request(Request { to, id, target, purpose, sent: now, is_repeat: false }, random)
+        self.send_request(Request { to, id, target, purpose, sent: now, is_repeat: false, has_token: false }, random)
     }
 
     fn send_request(&mut self, request: Request, random: &mut Random) -> bool {
@@ -72,7 +73,8 @@ impl Routing {
             message: self.message(&request, token),
         };
         let rtt = request.id.and_then(|id| self.table.find(&id)).and_then(|contact| contact.rtt);
-        self.requests.start(txid, request, rtt);
+        self.requests.start(txid, Request { has_token: !token.is_none(), ..request }, rtt);
+        self.warm.sent(request.to, Some(txid), request.sent, random);
         self.counters.requests += 1;
         self.transmit(request.to, &packet);
         true
@@ -88,7 +90,7 @@ impl Routing {
         }
     }
 
-    const fn request_flags(&self) -> u8 {
+    pub(super) const fn request_flags(&self) -> u8 {
         let read_only = if self.config.read_only { flag::READ_ONLY } else { 0 };
         let v4 = if self.config.ipv4 { flag::WANT_V4 } else { 0 };
         let v6 = if self.config.ipv6 { flag::WANT_V6 } else { 0 };
@@ -123,19 +125,30 @@ impl Routing {
     /// A round trip to `answer.from` succeeded: the only way into the table.
     fn note_verified(&mut self, answer: &Answer, request: &Request, now: Instant, random: &mut Random) {
         let &Answer { from, responder: id, caps, .. } = answer;
-        if self.is_believable(from, from) {
+        self.note_public(id, request, now);
+        if self.is_believable(from, from) && !self.is_lesser(&id, from) {
             let outcome = self.table.verified(id, from, caps, now.since(request.sent), now);
             if outcome == Verified::Inserted {
                 self.offer(Contact { id, caps, address: from, other: None, rtt: Some(now.since(request.sent)) });
+                self.consider_warm(&id, now, random);
             }
         }
-        if let Some(address) = self.observed.vote(from, answer.observed) {
+        self.warm.heard(&id, from);
+        self.note_contact(id, from, request.has_token.then_some(answer.txid), now);
+        if let Some(address) = self.nat.vote(from, answer.observed, now) {
             self.events.push_back(RoutingEvent::ObservedChanged(address));
         }
         if self.upkeep.heard(now) {
             self.events.push_back(RoutingEvent::Online);
             self.search_neighbours(now, random);
         }
+    }
+
+    /// Whether `from` is good on one link only, and we know `id` at an address of the same family that is not.
+    pub(super) fn is_lesser(&self, id: &NodeId, from: SocketAddr) -> bool {
+        let known = self.table.find(id).into_iter().flat_map(|contact| contact.addresses());
+        let mut rivals = known.filter(|known| known.is_ipv4() == from.is_ipv4());
+        Scope::of(from) == Scope::LinkLocal && rivals.any(|known| Scope::of(known) != Scope::LinkLocal)
     }
 
     /// Gives a new node to the lookups that have too few candidates.
@@ -157,6 +170,7 @@ impl Routing {
             }
             Purpose::Bootstrap => self.learn_neighbours(answer, now, random),
             Purpose::Probe => self.handle_probe_answer(answer.responder, answer.from, now.since(request.sent), now),
+            Purpose::Punch => self.openings.opened(answer.from),
             Purpose::Nominate | Purpose::Check { .. } | Purpose::Keepalive => {}
         }
         self.continue_searches(now, random);
@@ -186,6 +200,7 @@ impl Routing {
     pub(super) fn handle_silence(&mut self, request: &Request, now: Instant, random: &mut Random) {
         if self.upkeep.unheard(now) {
             self.events.push_back(RoutingEvent::Offline);
+            self.lan.hurry(now);
         }
         match (request.purpose, request.id) {
             (Purpose::Lookup(number), Some(id)) => {
@@ -196,14 +211,18 @@ impl Routing {
                 self.continue_lookup(number, now, random);
             }
             (Purpose::Check { last: false }, Some(id)) => self.check_again(id, request.to, now, random),
-            (Purpose::Check { last: true }, Some(id)) => self.handle_failed_check(id, now, random),
-            (Purpose::Keepalive | Purpose::Probe, Some(id)) => self.doubt(id, request.to, now),
+            (Purpose::Check { last: true }, Some(id)) => {
+                self.doubt_public(request.to);
+                self.handle_failed_check(id, now, random);
+            }
+            (Purpose::Keepalive, Some(id)) => self.handle_cold(id, request, now, random),
+            (Purpose::Probe, Some(id)) => self.doubt(id, request.to, now),
             _ => {}
         }
     }
 
     /// A known node did not answer at an address that we have of it.
-    fn doubt(&mut self, id: NodeId, address: SocketAddr, now: Instant) {
+    pub(super) fn doubt(&mut self, id: NodeId, address: SocketAddr, now: Instant) {
         if self.table.find(&id).is_some_and(|contact| contact.addresses().any(|known| known == address)) {
             self.table.doubt(id, now);
         }

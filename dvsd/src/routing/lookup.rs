@@ -17,6 +17,10 @@ use crate::time::Instant;
 pub(super) const ALPHA: usize = 3;
 /// Requests of one lookup in all, repeats included.
 pub(super) const BUDGET: u16 = 120;
+/// Requests of a lookup that refreshes a bucket, one at a time: somebody known is asked for nodes near a random place,
+/// and two of those are asked, and so known. All twenty of a bucket from one place would be worth little: what they
+/// know is alike.
+const REFRESH_BUDGET: u16 = 3;
 /// How long a lookup may take.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// How often one node is asked before it counts as failed.
@@ -88,6 +92,8 @@ pub(super) struct Lookup {
     patience: Option<Instant>,
     paths: u8,
     sent: u16,
+    /// How many nodes the table held when it began.
+    table_size: usize,
     /// Sorted by rising distance.
     candidates: Vec<Candidate>,
 }
@@ -113,6 +119,7 @@ impl Lookup {
             patience: None,
             paths,
             sent: 0,
+            table_size,
             candidates,
         };
         for (contact, path) in known.iter().zip((0..paths).cycle()) {
@@ -150,6 +157,11 @@ impl Lookup {
         self.candidates.len() < K
     }
 
+    /// Whether the table has grown since the lookup began.
+    pub(super) const fn has_gained(&self, table_size: usize) -> bool {
+        table_size > self.table_size
+    }
+
     /// Adds a node the table has just verified; path by turns.
     pub(super) fn offer(&mut self, contact: Contact) {
         let path = self.candidates.len() % usize::from(self.paths);
@@ -170,7 +182,7 @@ impl Lookup {
     /// Whom to ask now, `None` while enough requests are under way or nobody is left. The node counts as asked.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Question> {
         self.hold = self.hold.filter(|until| now < *until);
-        if self.hold.is_some() || self.sent >= BUDGET || self.waiting(None) >= ALPHA {
+        if self.hold.is_some() || self.sent >= self.budget() || self.waiting(None) >= self.at_once() {
             return None;
         }
         let mut paths: Vec<u8> = (0..self.paths).collect();
@@ -200,7 +212,7 @@ impl Lookup {
 
     /// A request could not be sent or must be repeated at once: it costs one of the budget.
     pub(super) fn count_repeat(&mut self) -> bool {
-        let is_within = self.sent < BUDGET;
+        let is_within = self.sent < self.budget();
         self.sent = self.sent.saturating_add(1);
         is_within
     }
@@ -214,13 +226,21 @@ impl Lookup {
         if self.patience.is_some() || self.hold.is_some() {
             return false;
         }
-        let is_spent = self.sent >= BUDGET;
+        let is_spent = self.sent >= self.budget();
         self.waiting(None) == 0 && (is_spent || (0..self.paths).all(|path| self.next_of(path).is_none()))
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.candidates.len()
+    }
+
+    fn budget(&self) -> u16 {
+        if self.goal == Goal::Refresh { REFRESH_BUDGET } else { BUDGET }
+    }
+
+    fn at_once(&self) -> usize {
+        if self.goal == Goal::Refresh { 1 } else { ALPHA }
     }
 
     fn add(&mut self, contact: Contact, path: u8) {

@@ -8,47 +8,69 @@
 //! What must hold: nobody enters the table without having answered a request of ours from the address stored; a
 //! request from an unproven address never causes more than three times its bytes; nothing grows without bound.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use self::contacts::Contacts;
+use self::forward::{Forwards, Openings};
+use self::lan::Lan;
 use self::limits::Limits;
 use self::lookup::Lookup;
-use self::observed::Observed;
+use self::nat::Nat;
+use self::public::Public;
+use self::punch::Punch;
 use self::requests::Requests;
 use self::search::Search;
-use self::table::Table;
+use self::table::{Table, Verified};
 use self::tokens::{Issuer, Received};
 use self::upkeep::Upkeep;
+use self::warm::Warm;
 use crate::crypto::identity::Identity;
 use crate::id::NodeId;
-use crate::path::{Path, Prefix, Scope, Transmit, unmapped};
+use crate::path::{Path, Scope, Transmit, unmapped};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
-use crate::wire::routing::{Message, Packet};
+use crate::wire::routing::{Message, Packet, caps};
 use crate::wire::{DEFAULT_PORT, Malformed};
 
 mod answering;
 mod asking;
+mod contacts;
 mod entry;
 mod finding;
+mod forward;
+mod lan;
 mod limits;
 mod lookup;
-mod observed;
+mod nat;
+mod public;
+mod punch;
 mod requests;
 mod search;
 mod spares;
 mod table;
 mod tokens;
 mod upkeep;
+mod warm;
+
+pub use self::lan::{GROUP_V4, GROUP_V6};
 
 #[cfg(test)]
 mod attack_tests;
 #[cfg(test)]
+mod lan_tests;
+#[cfg(test)]
+mod nat_tests;
+#[cfg(test)]
+mod punch_tests;
+#[cfg(test)]
 mod sim;
+#[cfg(test)]
+pub(crate) mod sim_nat;
 #[cfg(test)]
 mod tests;
 
@@ -196,7 +218,7 @@ pub struct Status {
     pub waiting_bytes: usize,
     /// Whether the network is there.
     pub online: bool,
-    /// Where others see us.
+    /// Where others see us, if others than those could reach us there.
     pub observed: Option<SocketAddr>,
     /// Where others see us over IPv4.
     pub observed_v4: Option<SocketAddr>,
@@ -245,6 +267,9 @@ pub enum Drop {
     /// Its source, or all together, ask too much.
     #[error("rate limit")]
     RateLimited,
+    /// What it asks for needs a token, and it has no valid one.
+    #[error("no valid token")]
+    Token,
     /// We answer nobody.
     #[error("read-only")]
     ReadOnly,
@@ -260,6 +285,7 @@ impl Drop {
             Self::Unsolicited => "unsolicited",
             Self::WrongNode => "wrong-node",
             Self::RateLimited => "rate-limited",
+            Self::Token => "token",
             Self::ReadOnly => "read-only",
         }
     }
@@ -269,6 +295,7 @@ impl Drop {
 struct Counters {
     found: u64,
     not_found: u64,
+    punched: u64,
     requests: u64,
     recent: VecDeque<Duration>,
 }
@@ -281,7 +308,14 @@ pub struct Routing {
     issuer: Issuer,
     received: Received,
     limits: Limits,
-    observed: Observed,
+    nat: Nat,
+    warm: Warm,
+    contacts: Contacts,
+    punches: BTreeMap<NodeId, Punch>,
+    forwards: Forwards,
+    openings: Openings,
+    lan: Lan,
+    public: Public,
     lookups: BTreeMap<u64, Lookup>,
     next_lookup: u64,
     searches: BTreeMap<NodeId, Search>,
@@ -293,14 +327,22 @@ pub struct Routing {
 
 impl Routing {
     /// A node that knows nobody yet.
-    pub fn new(config: RoutingConfig, now: Now, random: &mut Random) -> Self {
-        Self {
+    pub fn new(mut config: RoutingConfig, now: Now, random: &mut Random) -> Self {
+        config.caps |= if config.read_only { 0 } else { caps::PUNCH };
+        let mut node = Self {
             table: Table::new(config.node_id),
             requests: Requests::default(),
             issuer: Issuer::new(now.mono, random),
             received: Received::default(),
             limits: Limits::new(now.mono),
-            observed: Observed::default(),
+            nat: Nat::default(),
+            warm: Warm::default(),
+            contacts: Contacts::default(),
+            punches: BTreeMap::new(),
+            forwards: Forwards::default(),
+            openings: Openings::default(),
+            lan: Lan::default(),
+            public: Public::default(),
             lookups: BTreeMap::new(),
             next_lookup: 0,
             searches: BTreeMap::new(),
@@ -309,7 +351,9 @@ impl Routing {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             config,
-        }
+        };
+        node.start_hellos(now.mono, random);
+        node
     }
 
     /// Joins the network through the nodes at `addresses`, with repeats until one answers. May be called again with
@@ -331,6 +375,10 @@ impl Routing {
                 self.handle_request(from, packet, datagram.len(), now, random)
             }
             Message::RouteRes { .. } | Message::Pong { .. } => self.handle_answer(from, packet, now, random),
+            Message::PunchReq { .. } => self.handle_punch_req(from, &packet, now, random),
+            Message::PunchFwd { .. } => self.handle_punch_fwd(from, &packet, now, random),
+            Message::PunchAck { .. } => self.handle_punch_ack(from, &packet, now, random),
+            Message::LanHello { .. } => self.handle_hello(from, &packet, now, random),
             _ => Err(Drop::Malformed(Malformed::Kind)),
         }
     }
@@ -348,44 +396,29 @@ impl Routing {
         }
     }
 
-    /// Interfaces, addresses or routes have changed, or the machine has slept: whoever is offline tries to join at once.
-    pub fn network_changed(&mut self, now: Now, random: &mut Random) {
-        self.hurry_bootstrap(now.mono, random);
-    }
-
-    /// The machine's own addresses are these.
-    pub const fn set_local(&mut self, _addresses: &[IpAddr]) {}
-
-    /// Nodes that an earlier run has saved; the first of them are asked at once.
-    pub fn restore(&mut self, nodes: &[(NodeId, SocketAddr)], now: Now, random: &mut Random) {
-        const AT_ONCE: usize = 20;
-        let addresses: Vec<SocketAddr> = nodes.iter().map(|(_, address)| *address).take(AT_ONCE).collect();
-        self.join_through(&addresses, now.mono, random);
+    /// A node that is known to be at `address` is put into the table by the table's own insert, as if it had just
+    /// answered after `rtt`: for simulations. Whether it went in.
+    pub fn assume(&mut self, id: NodeId, address: SocketAddr, rtt: Duration, now: Now) -> bool {
+        let (address, now) = (unmapped(address), now.mono);
+        let is_in = self.is_believable(address, address)
+            && matches!(self.table.verified(id, address, 0, rtt, now), Verified::Inserted | Verified::Refreshed);
+        if is_in && self.upkeep.heard(now) {
+            self.upkeep.joined();
+        }
+        is_in
     }
 
     /// The nodes worth remembering over a restart: up to 200 that answered within 15 minutes.
     pub fn saved(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
         const SAVED: usize = 200;
-        self.table.good_nodes(now.mono).take(SAVED).map(|node| (node.id, node.address)).collect()
-    }
-
-    /// Nodes good for the `via` of an invite: up to three with global addresses of different prefixes that answered
-    /// within 15 minutes.
-    pub fn verified_public(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
-        const ENOUGH: usize = 3;
-        let mut chosen: Vec<(NodeId, SocketAddr)> = Vec::new();
-        for node in self.table.good_nodes(now.mono).filter(|node| Scope::of(node.address) == Scope::Global) {
-            let is_near = chosen.iter().any(|(_, other)| Prefix::of(*other) == Prefix::of(node.address));
-            if chosen.len() < ENOUGH && !is_near {
-                chosen.push((node.id, node.address));
-            }
-        }
-        chosen
+        let good = self.table.good_nodes(now.mono).map(|node| (node.id, node.address));
+        good.filter(|(_, address)| Scope::of(*address) != Scope::LinkLocal).take(SAVED).collect()
     }
 
     /// How things stand.
     pub fn status(&self, now: Now) -> Status {
         let (table_bytes, waiting_bytes) = self.table.bytes();
+        let [(observed_v4, nat_v4), (observed_v6, nat_v6)] = [true, false].map(|is_ipv4| self.nat.family(is_ipv4));
         Status {
             nodes: self.table.len(),
             good: self.table.good(now.mono),
@@ -394,7 +427,12 @@ impl Routing {
             table_bytes,
             waiting_bytes,
             online: self.upkeep.online,
-            observed: self.observed.address(),
+            observed: self.nat.address(),
+            observed_v4,
+            observed_v6,
+            nat_v4,
+            nat_v6,
+            punched: self.counters.punched,
             network_size: self.table.network_size(),
             lookups: self.lookups.len(),
             found: self.counters.found,
@@ -412,6 +450,8 @@ impl Routing {
             self.handle_silence(&request, now, random);
         }
         self.continue_searches(now, random);
+        self.continue_openings(now, random);
+        self.say_hello(now, random);
         self.maintain(now, random);
     }
 
@@ -433,6 +473,10 @@ impl Routing {
             due(self.searches.values().filter_map(Search::next_due).min(), "routing probe"),
             due(self.lookups.values().map(Lookup::next_due).min(), "routing lookup"),
             due(self.table.next_check(), "routing check"),
+            due(self.punches.values().filter_map(Punch::next_due).min(), "routing punch"),
+            due(self.openings.next_due(), "routing NAT opening"),
+            due(self.warm.next_due(), "routing keep-alive"),
+            due(self.lan.next_due(), "routing LAN hello"),
             due(self.upkeep.next_due(), "routing upkeep"),
         ])
     }
@@ -441,15 +485,18 @@ impl Routing {
     fn is_usable(&self, address: SocketAddr) -> bool {
         let family = if address.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 };
         let scope = Scope::of(address);
+        let has_interface = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0) || address.is_ipv4();
+        let family = family && (scope != Scope::LinkLocal || has_interface);
         family && scope != Scope::Unusable && (!self.config.loopback_only || scope == Scope::Loopback)
     }
 
-    /// Whether `address` may be stored, told and asked when the node at `teller` says a node is there.
+    /// Whether `address` may be stored and asked when the node at `teller` says a node is there. A link-local address
+    /// only its own node can tell.
     fn is_believable(&self, address: SocketAddr, teller: SocketAddr) -> bool {
         let scope = Scope::of(address);
         self.is_usable(address)
             && address.port() >= self.config.lowest_port
-            && scope != Scope::LinkLocal
+            && (scope != Scope::LinkLocal || address == teller)
             && scope.visible_from(Scope::of(teller))
     }
 

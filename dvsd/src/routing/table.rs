@@ -124,6 +124,11 @@ impl Table {
         self.row(id).and_then(|row| self.contact(row, &|_| true))
     }
 
+    /// How long ago `id` answered last, if it is in the table.
+    pub(super) fn silence(&self, id: &NodeId, now: Instant) -> Option<Duration> {
+        self.row(id).map(|row| row.seen.age(now))
+    }
+
     /// Whether `id` is in the table and answered within the last 15 minutes.
     pub(super) fn knows_well(&self, id: &NodeId, now: Instant) -> bool {
         self.row(id).is_some_and(|row| self.is_good(row, now))
@@ -264,12 +269,25 @@ impl Table {
         self.spares.take(bucket)
     }
 
-    /// Notes that a lookup for `target` searches through its bucket.
+    /// Notes that a lookup for `target` searches through its bucket; one for our own ID through all buckets that lie
+    /// within the 20 closest nodes.
     pub(super) fn searched(&mut self, target: &NodeId, now: Instant) {
         let bucket = self.bucket_of(target);
+        let farthest = self.rows.len().checked_sub(K).and_then(|index| self.rows.get(index));
+        let beyond = farthest.map_or(0, |row| self.bucket_of(&row.id) + 1);
         self.grow_refreshed(now);
-        if let Some(stamp) = self.refreshed.get_mut(bucket) {
+        let searched = if bucket == BUCKETS { beyond..BUCKETS } else { bucket..bucket + 1 };
+        for (_, stamp) in self.refreshed.iter_mut().enumerate().filter(|(index, _)| searched.contains(index)) {
             *stamp = Stamp::of(now);
+        }
+    }
+
+    /// The bucket of `target` is due for a refresh again if it still has room.
+    pub(super) fn search_again(&mut self, target: &NodeId, now: Instant) {
+        let bucket = self.bucket_of(target);
+        let has_room = self.bucket(bucket).len() < K;
+        if let Some(stamp) = self.refreshed.get_mut(bucket).filter(|_| has_room) {
+            *stamp = Stamp::before(now, 2 * REFRESH);
         }
     }
 
