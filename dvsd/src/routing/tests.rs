@@ -165,6 +165,18 @@ fn joining_is_retried_until_somebody_answers() {
 }
 
 #[test]
+fn bootstrap_nodes_that_are_named_one_after_the_other_are_all_asked_at_once() {
+    let mut mesh = Mesh::new(17);
+    mesh.records = true;
+    mesh.add(address(1));
+    for seed in [0, 2, 3].map(address) {
+        mesh.join(address(1), &[seed]);
+        assert_eq!(mesh.sent.iter().filter(|datagram| datagram.to == seed).count(), 1);
+    }
+    assert_eq!(mesh.sent.len(), 3, "and nobody twice");
+}
+
+#[test]
 fn two_finds_of_one_node_share_their_requests() {
     let mut mesh = Mesh::joined(12, 60);
     let (at, target) = (address(3), NodeId([0x55; 20]));
