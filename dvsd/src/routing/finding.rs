@@ -226,7 +226,7 @@ impl Routing {
         }
         let lookups: Vec<u64> = self.lookups.keys().copied().collect();
         lookups.into_iter().for_each(|number| self.continue_lookup(number, now, random));
-        targets.into_iter().for_each(|target| self.settle_not_found(target));
+        targets.into_iter().for_each(|target| self.settle_not_found(target, now));
     }
 
     fn settle_found(&mut self, target: NodeId, now: Instant) {
@@ -251,9 +251,9 @@ impl Routing {
         self.counters.recent.push_back(took);
     }
 
-    fn settle_not_found(&mut self, target: NodeId) {
+    fn settle_not_found(&mut self, target: NodeId, now: Instant) {
         let Some(search) = self.searches.get(&target) else { return };
-        if search.lookup.is_some() || search.next_due().is_some() {
+        if !search.is_over(now) {
             return;
         }
         let why = self.missing(search);
