@@ -243,7 +243,7 @@ impl Routing {
         }
         let lookups: Vec<u64> = self.lookups.keys().copied().collect();
         lookups.into_iter().for_each(|number| self.continue_lookup(number, now, random));
-        targets.into_iter().for_each(|target| self.settle_not_found(target));
+        targets.into_iter().for_each(|target| self.settle_not_found(target, now));
     }
 
     fn settle_found(&mut self, target: NodeId, now: Instant) {
@@ -268,10 +268,10 @@ impl Routing {
         self.counters.recent.push_back(took);
     }
 
-    fn settle_not_found(&mut self, target: NodeId) {
+    fn settle_not_found(&mut self, target: NodeId, now: Instant) {
         let Some(search) = self.searches.get(&target) else { return };
         let is_punching = self.punches.get(&target).is_some_and(Punch::is_waiting);
-        if search.lookup.is_some() || search.next_due().is_some() || is_punching {
+        if !search.is_over(now, is_punching) {
             return;
         }
         let why = self.missing(search);

@@ -285,6 +285,11 @@ impl Lookup {
     }
 
     #[cfg(test)]
+    pub(super) const fn requests(&self) -> u16 {
+        self.sent
+    }
+
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.candidates.len()
     }

@@ -390,7 +390,7 @@ impl Routing {
     ///
     /// Who answers a probe may lie. So the search is not over then: unless it is cancelled it goes on by itself a
     /// second later and reports further addresses, each once, until nothing is left to try. Then, or when nothing was
-    /// found at all, [`RoutingEvent::NotFound`] ends it, 20 s after its beginning at the latest.
+    /// found at all, [`RoutingEvent::NotFound`] ends it, 17 s after its beginning at the latest.
     pub fn find(&mut self, target: NodeId, hints: &[SocketAddr], now: Now, random: &mut Random) {
         self.start_search(target, hints, now.mono, random);
     }
@@ -481,7 +481,7 @@ impl Routing {
         let due = |at: Option<Instant>, reason| at.map(|at| Deadline::new(at, reason));
         Deadline::earliest([
             due(self.requests.next_due(), "routing request"),
-            due(self.searches.values().filter_map(Search::next_due).min(), "routing probe"),
+            due(self.searches.values().map(Search::due_at).min(), "routing probe"),
             due(self.lookups.values().map(Lookup::next_due).min(), "routing lookup"),
             due(self.table.next_check(), "routing check"),
             due(self.punches.values().filter_map(Punch::next_due).min(), "routing punch"),

@@ -6,11 +6,11 @@
 //!
 //! Timers: PINGs at 0, 200 and 400 ms; an address has failed half a second after the last one, unless two networks
 //! confirm it, when the series is repeated once; after a PONG the others get a grace of one round trip, at most 30 ms;
-//! a search is parked for [`PARK`]; without any node known it ends after [`PATIENCE`].
+//! a search is parked for [`PARK`] and ends after [`LIMIT`]; without any node known it ends after [`PATIENCE`].
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::entry::Crowd;
 use crate::id::NodeId;
@@ -45,6 +45,9 @@ const GRACE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mi
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a search rests when it has found an address: mostly the handshake succeeds meanwhile.
 pub(super) const PARK: Duration = Duration::from_secs(1);
+
+/// How long a search may take: its lookup, and one series of probes for what that learnt last.
+pub(super) const LIMIT: Duration = Duration::from_secs(17);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -256,8 +259,18 @@ impl Search {
         is_rested
     }
 
+    /// Whether there is nothing left to try. `is_punching`: the peer is being asked to open its NAT.
+    pub(super) fn is_over(&self, now: Instant, is_punching: bool) -> bool {
+        now >= self.started + LIMIT || (self.lookup.is_none() && self.next_due().is_none() && !is_punching)
+    }
+
+    /// When the search has something to do, or is given up.
+    pub(super) fn due_at(&self) -> Instant {
+        self.next_due().map_or(self.started + LIMIT, |due| due.min(self.started + LIMIT))
+    }
+
     /// When the search has something to do.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    fn next_due(&self) -> Option<Instant> {
         let probes = self.probes.iter().filter_map(|probe| match probe.state {
             State::Trying(next) => Some(next),
             State::Queued | State::Answered(_) | State::Reported | State::Failed => None,
@@ -278,25 +291,25 @@ impl Search {
     /// Who gets the next free place: whom the user or the own table names, then what several paths say, then networks
     /// that were tried the least.
     fn next_queued(&self) -> Option<usize> {
-        let trying = |probe: &&Probe| matches!(probe.state, State::Trying(_));
-        let queued = |(_, probe): &(usize, &Probe)| probe.state == State::Queued;
-        if !self.probes.iter().any(|probe| probe.state == State::Queued)
-            || self.probes.iter().filter(trying).count() >= MAX_PROBING
-        {
+        let is_queued = |probe: &Probe| probe.state == State::Queued;
+        let places = self.probes.iter().filter(|probe| matches!(probe.state, State::Trying(_))).count();
+        if places >= MAX_PROBING || !self.probes.iter().any(is_queued) {
             return None;
         }
-        let of_crowd = |probe: &Probe| {
-            let crowd = Crowd::of(probe.address)?;
-            let same: Vec<&Probe> =
-                self.probes.iter().filter(|other| Crowd::of(other.address) == Some(crowd)).collect();
-            let tried = same.iter().filter(|other| other.state != State::Queued).count();
-            Some((same.into_iter().filter(trying).count(), tried))
+        let mut crowds: BTreeMap<Crowd, (usize, usize)> = BTreeMap::new();
+        for probe in self.probes.iter().filter(|probe| !is_queued(probe)) {
+            let Some(crowd) = Crowd::of(probe.address) else { continue };
+            let (trying, tried) = crowds.entry(crowd).or_default();
+            *trying += usize::from(matches!(probe.state, State::Trying(_)));
+            *tried += 1;
+        }
+        let rank = |probe: &Probe| {
+            let crowd = Crowd::of(probe.address).and_then(|crowd| crowds.get(&crowd));
+            let (trying, tried) = crowd.copied().unwrap_or_default();
+            (trying < CROWD_PROBING).then(|| (core::cmp::Reverse(probe.paths()), tried))
         };
-        let candidates = self.probes.iter().enumerate().filter(queued).filter_map(|(index, probe)| {
-            let (trying, tried) = of_crowd(probe).unwrap_or_default();
-            (trying < CROWD_PROBING).then_some(((core::cmp::Reverse(probe.paths()), tried, index), index))
-        });
-        candidates.min().map(|(_, index)| index)
+        let queued = self.probes.iter().enumerate().filter(|(_, probe)| is_queued(probe));
+        queued.filter_map(|(index, probe)| Some((rank(probe)?, index))).min().map(|(_, index)| index)
     }
 }
 
@@ -495,5 +508,17 @@ mod tests {
         assert_eq!(found(&mut search, 1, 1_100), None);
         assert_eq!(found(&mut search, 2, 1_200), Some(1));
         assert_eq!((search.due(at(2_000), &mut random), search.next_due()), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_search_ends_however_much_is_left_to_try() {
+        let (mut search, mut random) = (Search::new(0, at(0)), Random::seeded(1));
+        for millis in (0..17_000).step_by(20) {
+            search.report(SocketAddr::from(([198, 18, 1, 1], 5_000 + (millis / 10) as u16)), told_by(1), at(millis));
+            search.due(at(millis), &mut random);
+        }
+        search.lookup = None;
+        assert!(search.is_probing() && !search.is_over(at(16_999), false) && search.is_over(at(17_000), false));
+        assert!(search.due_at() <= at(17_000));
     }
 }

@@ -108,29 +108,6 @@ impl Mesh {
         mesh
     }
 
-    /// A network whose tables are as full as they can be: of every bucket twenty random nodes.
-    pub(super) fn filled(seed: u64, addresses: &[SocketAddr], config: impl Fn(NodeId) -> RoutingConfig) -> Self {
-        const RTT: Duration = Duration::from_millis(70);
-        let mut mesh = Self::new(seed);
-        let mut others: Vec<(NodeId, SocketAddr)> =
-            addresses.iter().map(|at| (mesh.add_with(*at, config(id_of(*at))), *at)).collect();
-        for at in addresses {
-            for index in 1..others.len() {
-                others.swap(index, mesh.random.below(index as u64 + 1) as usize);
-            }
-            let mut held = [0; 161];
-            let node = mesh.nodes.get_mut(at).unwrap();
-            for (id, address) in &others {
-                let bucket = &mut held[id.distance(&id_of(*at)).shared_bits() as usize];
-                *bucket += 1;
-                if address != at && *bucket <= 20 {
-                    node.table.verified(*id, *address, 0, RTT, mesh.now);
-                }
-            }
-        }
-        mesh
-    }
-
     pub(super) fn now(&self) -> Now {
         Now { mono: self.now, unix: 0 }
     }
