@@ -68,7 +68,7 @@ impl Routing {
     }
 
     /// Whether the request is answered at all; true if its token proves the address.
-    fn admit(&mut self, from: SocketAddr, id: NodeId, token: Token, now: Instant) -> Result<bool, Drop> {
+    pub(super) fn admit(&mut self, from: SocketAddr, id: NodeId, token: Token, now: Instant) -> Result<bool, Drop> {
         if self.config.read_only {
             return Err(Drop::ReadOnly);
         }
@@ -84,9 +84,10 @@ impl Routing {
 
     fn wants_to_know(&mut self, id: NodeId, from: SocketAddr, now: Instant) -> bool {
         self.is_believable(from, from)
+            && !self.strikes.is_ignored(from, now)
             && self.requests.has_room(Purpose::Nominate)
             && !self.requests.is_nominating(from)
-            && self.table.nominate(id, from, now) == Nomination::Wanted
+            && self.table.nominate(id, from) == Nomination::Wanted
     }
 
     fn answer_ping(&mut self, asker: &Asker) {
@@ -118,7 +119,7 @@ impl Routing {
         let keep = |address: SocketAddr| {
             asker.wants(address) && Scope::of(address).visible_from(scope) && scope != Scope::LinkLocal
         };
-        let closest = self.table.closest(target, K + 1, &keep).into_iter().filter(|node| node.id != asker.id).take(K);
+        let closest = self.table.closest_but(Some(&asker.id), target, K, &keep).into_iter();
         let entries = closest
             .flat_map(|node| node.addresses().map(move |address| Entry { caps: node.caps, id: node.id, address }));
         entries.take(MAX_ENTRIES).collect()

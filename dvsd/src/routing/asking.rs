@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use super::entry::Contact;
 use super::requests::{Purpose, Request};
-use super::table::Verified;
+use super::table::{Sighting, Verified};
 use super::{Drop, Routing, RoutingEvent};
 use crate::id::NodeId;
 use crate::random::Random;
@@ -60,7 +60,8 @@ impl Routing {
     }
 
     fn send_request(&mut self, request: Request, random: &mut Random) -> bool {
-        if !self.is_usable(request.to) || !self.requests.has_room(request.purpose) {
+        let is_shunned = request.purpose != Purpose::Probe && self.strikes.is_ignored(request.to, request.sent);
+        if is_shunned || !self.is_usable(request.to) || !self.requests.has_room(request.purpose) {
             return false;
         }
         let txid = random.next_u64();
@@ -88,7 +89,7 @@ impl Routing {
         }
     }
 
-    const fn request_flags(&self) -> u8 {
+    pub(super) const fn request_flags(&self) -> u8 {
         let read_only = if self.config.read_only { flag::READ_ONLY } else { 0 };
         let v4 = if self.config.ipv4 { flag::WANT_V4 } else { 0 };
         let v6 = if self.config.ipv6 { flag::WANT_V6 } else { 0 };
@@ -123,15 +124,29 @@ impl Routing {
     /// A round trip to `answer.from` succeeded: the only way into the table.
     fn note_verified(&mut self, answer: &Answer, request: &Request, now: Instant, random: &mut Random) {
         let &Answer { from, responder: id, caps, .. } = answer;
-        if self.is_believable(from, from) {
-            let outcome = self.table.verified(id, from, caps, now.since(request.sent), now);
-            if outcome == Verified::Inserted {
-                self.offer(Contact { id, caps, address: from, other: None, rtt: Some(now.since(request.sent)) });
-            }
-        }
+        let rtt = now.since(request.sent);
+        self.note_sighting(&Sighting { id, address: from, caps, rtt, proven: false }, now, random);
         if let Some(address) = self.observed.vote(from, answer.observed) {
             self.events.push_back(RoutingEvent::ObservedChanged(address));
         }
+        self.note_heard(now, random);
+    }
+
+    /// Puts a node that has answered into the table if it may be there, and asks for a proof if it takes one.
+    pub(super) fn note_sighting(&mut self, sighting: &Sighting, now: Instant, random: &mut Random) {
+        let &Sighting { id, address, caps, rtt, .. } = sighting;
+        if !self.is_believable(address, address) || self.strikes.is_ignored(address, now) {
+            return;
+        }
+        match self.table.verified(sighting, now) {
+            Verified::Inserted => self.offer(Contact { id, caps, address, other: None, rtt: Some(rtt) }),
+            Verified::Unproven => self.seek_proof(id, address, Some(rtt), now, random),
+            Verified::Refreshed | Verified::Waiting | Verified::Refused => {}
+        }
+    }
+
+    /// Somebody answered: the network is there.
+    pub(super) fn note_heard(&mut self, now: Instant, random: &mut Random) {
         if self.upkeep.heard(now) {
             self.events.push_back(RoutingEvent::Online);
             self.search_neighbours(now, random);
@@ -146,6 +161,7 @@ impl Routing {
     }
 
     fn use_answer(&mut self, request: &Request, answer: &Answer, now: Instant, random: &mut Random) {
+        self.judge(answer.from, &answer.entries, now);
         match request.purpose {
             Purpose::Lookup(number) => {
                 let repeats = answer.is_cut() && !request.is_repeat && self.repeat(number, request, now, random);
@@ -157,6 +173,7 @@ impl Routing {
             }
             Purpose::Bootstrap => self.learn_neighbours(answer, now, random),
             Purpose::Probe => self.handle_probe_answer(answer.responder, answer.from, now.since(request.sent), now),
+            Purpose::Prove => self.seek_proof(answer.responder, answer.from, None, now, random),
             Purpose::Nominate | Purpose::Check { .. } | Purpose::Keepalive => {}
         }
         self.continue_searches(now, random);
@@ -197,7 +214,7 @@ impl Routing {
             }
             (Purpose::Check { last: false }, Some(id)) => self.check_again(id, request.to, now, random),
             (Purpose::Check { last: true }, Some(id)) => self.handle_failed_check(id, now, random),
-            (Purpose::Keepalive | Purpose::Probe, Some(id)) => self.doubt(id, request.to, now),
+            (Purpose::Keepalive | Purpose::Probe | Purpose::Prove, Some(id)) => self.doubt(id, request.to, now),
             _ => {}
         }
     }

@@ -18,9 +18,11 @@ use thiserror::Error;
 use self::limits::Limits;
 use self::lookup::Lookup;
 use self::observed::Observed;
+use self::proof::Proofs;
 use self::requests::Requests;
 use self::search::Search;
-use self::table::Table;
+use self::strikes::Strikes;
+use self::table::{Sighting, Table, Verified};
 use self::tokens::{Issuer, Received};
 use self::upkeep::Upkeep;
 use crate::crypto::identity::Identity;
@@ -38,15 +40,20 @@ mod finding;
 mod limits;
 mod lookup;
 mod observed;
+mod proof;
 mod requests;
 mod search;
+mod sorted;
 mod spares;
+mod strikes;
 mod table;
 mod tokens;
 mod upkeep;
 
 #[cfg(test)]
 mod attack_tests;
+#[cfg(test)]
+mod proof_tests;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
@@ -56,6 +63,8 @@ mod tests;
 const LOWEST_PORT: u16 = 1024;
 /// How many recent search times [`Status`] lists.
 const RECENT: usize = 16;
+/// How many nodes of the table [`Status`] lists.
+const PEERS: usize = 40;
 
 /// The settings of a node.
 #[derive(Clone, Debug)]
@@ -190,7 +199,7 @@ pub struct Status {
     pub waiting: usize,
     /// Buckets that are not empty: bits shared with the own ID, and nodes.
     pub buckets: Vec<(u8, u8)>,
-    /// Memory of the table, in bytes, without the nodes that wait.
+    /// Memory of the table, in bytes, all that is kept of its nodes included, without the nodes that wait.
     pub table_bytes: usize,
     /// Memory of the nodes that wait, in bytes.
     pub waiting_bytes: usize,
@@ -218,7 +227,7 @@ pub struct Status {
     pub found: u64,
     /// Searches that did not.
     pub not_found: u64,
-    /// Requests sent: ROUTE_REQ and PING.
+    /// Requests sent: ROUTE_REQ, PING and PROOF_REQ.
     pub requests: u64,
     /// How long the last successful searches took, the latest last.
     pub recent: Vec<Duration>,
@@ -245,9 +254,15 @@ pub enum Drop {
     /// Its source, or all together, ask too much.
     #[error("rate limit")]
     RateLimited,
-    /// We answer nobody.
+    /// We answer nobody, or not this.
     #[error("read-only")]
     ReadOnly,
+    /// What it asks for needs a token, and it has no valid one.
+    #[error("no valid token")]
+    Token,
+    /// A proof that proves nothing.
+    #[error("wrong proof")]
+    Proof,
 }
 
 impl Drop {
@@ -261,6 +276,8 @@ impl Drop {
             Self::WrongNode => "wrong-node",
             Self::RateLimited => "rate-limited",
             Self::ReadOnly => "read-only",
+            Self::Token => "token",
+            Self::Proof => "proof",
         }
     }
 }
@@ -281,6 +298,8 @@ pub struct Routing {
     issuer: Issuer,
     received: Received,
     limits: Limits,
+    proofs: Proofs,
+    strikes: Strikes,
     observed: Observed,
     lookups: BTreeMap<u64, Lookup>,
     next_lookup: u64,
@@ -295,11 +314,13 @@ impl Routing {
     /// A node that knows nobody yet.
     pub fn new(config: RoutingConfig, now: Now, random: &mut Random) -> Self {
         Self {
-            table: Table::new(config.node_id),
+            table: Table::new(config.node_id, config.verify_proofs),
             requests: Requests::default(),
             issuer: Issuer::new(now.mono, random),
             received: Received::default(),
             limits: Limits::new(now.mono),
+            proofs: Proofs::new(now.mono),
+            strikes: Strikes::default(),
             observed: Observed::default(),
             lookups: BTreeMap::new(),
             next_lookup: 0,
@@ -331,8 +352,23 @@ impl Routing {
                 self.handle_request(from, packet, datagram.len(), now, random)
             }
             Message::RouteRes { .. } | Message::Pong { .. } => self.handle_answer(from, packet, now, random),
+            Message::ProofReq { .. } => self.answer_proof_req(from, &packet, now),
+            Message::Proof { .. } => self.handle_proof(from, &packet, now, random),
             _ => Err(Drop::Malformed(Malformed::Kind)),
         }
+    }
+
+    /// Puts a node into the table that is known to be there, as if it had just answered with a proof, within what the
+    /// table allows. Nothing is sent. For simulations. Whether it went in.
+    pub fn assume(&mut self, id: NodeId, address: SocketAddr, rtt: Duration, now: Now) -> bool {
+        let sighting = Sighting { id, address: unmapped(address), caps: 0, rtt, proven: true };
+        let is_in = id != self.config.node_id
+            && self.is_believable(sighting.address, sighting.address)
+            && matches!(self.table.verified(&sighting, now.mono), Verified::Inserted | Verified::Refreshed);
+        if is_in {
+            self.upkeep.assume_joined(now.mono);
+        }
+        is_in
     }
 
     /// Finds `target`: the addresses in `hints` and those other nodes report are probed, and whichever answer are
@@ -366,6 +402,7 @@ impl Routing {
             waiting_bytes,
             online: self.upkeep.online,
             observed: self.observed.address(),
+            peers: self.table.peers(PEERS, now.mono),
             network_size: self.table.network_size(),
             lookups: self.lookups.len(),
             found: self.counters.found,
@@ -382,6 +419,7 @@ impl Routing {
         for request in self.requests.time_out(now) {
             self.handle_silence(&request, now, random);
         }
+        self.time_out_proofs(now, random);
         self.continue_searches(now, random);
         self.maintain(now, random);
     }
@@ -401,6 +439,7 @@ impl Routing {
         let due = |at: Option<Instant>, reason| at.map(|at| Deadline::new(at, reason));
         Deadline::earliest([
             due(self.requests.next_due(), "routing request"),
+            due(self.proofs.next_due(), "routing proof"),
             due(self.searches.values().filter_map(Search::next_due).min(), "routing probe"),
             due(self.lookups.values().map(Lookup::next_due).min(), "routing lookup"),
             due(self.table.next_check(), "routing check"),

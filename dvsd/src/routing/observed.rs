@@ -38,6 +38,15 @@ impl Observed {
         })
     }
 
+    /// Whether `seen`, as told in a proof by the node at `by`, has an IP address of ours: the one believed, or one that
+    /// two others see us at. The port is not compared, because some NATs choose another one for each destination.
+    pub(super) fn is_ours(&self, seen: SocketAddr, by: SocketAddr) -> bool {
+        let own = [self.v4, self.v6].into_iter().flatten().any(|address| address.ip() == seen.ip());
+        let by = Prefix::of(by);
+        let others = self.votes.iter().filter(|(voter, said)| *voter != by && said.ip() == seen.ip());
+        own || others.count() >= 2
+    }
+
     fn note(&mut self, by: Prefix, seen: SocketAddr) {
         self.votes.retain(|(voter, said)| *voter != by || said.is_ipv4() != seen.is_ipv4());
         if self.votes.len() >= MAX_VOTES {

@@ -38,6 +38,8 @@ pub(super) enum Purpose {
     Check { last: bool },
     /// To keep the way through the NAT open.
     Keepalive,
+    /// To get the token that a PROOF_REQ needs.
+    Prove,
 }
 
 /// A request under way.
