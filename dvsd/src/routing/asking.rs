@@ -79,10 +79,14 @@ impl Routing {
         true
     }
 
-    /// First contacts are padded, so that the answer may be complete.
+    /// First contacts are padded, so that the answer may be complete; but not where nobody has answered lately, unless
+    /// the user or our own table named the address.
     fn message(&self, request: &Request, token: Token) -> Message {
         let origin = self.config.node_id;
-        let padding = if token.is_none() { PADDED_ROUTE_REQ_LEN - ROUTE_REQ_LEN } else { 0 };
+        let is_named_by_others = request.purpose != Purpose::Bootstrap;
+        let is_dubious = is_named_by_others && self.silent.contains(request.to, request.sent);
+        let is_padded = token.is_none() && !is_dubious;
+        let padding = if is_padded { PADDED_ROUTE_REQ_LEN - ROUTE_REQ_LEN } else { 0 };
         match request.target {
             Some(target) => Message::RouteReq { origin, target, token, padding },
             None => Message::Ping { origin, token },
@@ -112,6 +116,7 @@ impl Routing {
             return Err(Drop::Own);
         }
         self.received.keep(from, answer.token, now);
+        self.silent.forget(from);
         self.note_verified(&answer, &request, now, random);
         if request.id.is_some_and(|id| id != answer.responder) {
             self.handle_stranger(&request, now, random);
@@ -201,6 +206,7 @@ impl Routing {
 
     /// A request timed out.
     pub(super) fn handle_silence(&mut self, request: &Request, now: Instant, random: &mut Random) {
+        self.silent.note(request.to, now);
         if self.upkeep.unheard(now) {
             self.events.push_back(RoutingEvent::Offline);
         }

@@ -21,6 +21,7 @@ use self::observed::Observed;
 use self::proof::Proofs;
 use self::requests::Requests;
 use self::search::Search;
+use self::silent::Silent;
 use self::strikes::Strikes;
 use self::table::{Sighting, Table, Verified};
 use self::tokens::{Issuer, Received};
@@ -43,6 +44,7 @@ mod observed;
 mod proof;
 mod requests;
 mod search;
+mod silent;
 mod sorted;
 mod spares;
 mod strikes;
@@ -297,6 +299,7 @@ pub struct Routing {
     requests: Requests,
     issuer: Issuer,
     received: Received,
+    silent: Silent,
     limits: Limits,
     proofs: Proofs,
     strikes: Strikes,
@@ -318,6 +321,7 @@ impl Routing {
             requests: Requests::default(),
             issuer: Issuer::new(now.mono, random),
             received: Received::default(),
+            silent: Silent::default(),
             limits: Limits::new(now.mono),
             proofs: Proofs::new(now.mono),
             strikes: Strikes::default(),
