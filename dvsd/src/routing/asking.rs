@@ -207,7 +207,8 @@ impl Routing {
     /// A request timed out.
     pub(super) fn handle_silence(&mut self, request: &Request, now: Instant, random: &mut Random) {
         self.silent.note(request.to, now);
-        if self.upkeep.unheard(now) {
+        // Strangers can make us PING whom they like: that nobody is there says nothing of us.
+        if request.purpose != Purpose::Nominate && self.upkeep.unheard(now) {
             self.events.push_back(RoutingEvent::Offline);
         }
         match (request.purpose, request.id) {

@@ -55,6 +55,8 @@ mod upkeep;
 #[cfg(test)]
 mod attack_tests;
 #[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
 mod proof_tests;
 #[cfg(test)]
 mod sim;

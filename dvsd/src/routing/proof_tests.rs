@@ -306,3 +306,34 @@ fn a_node_without_a_key_is_found_but_gets_no_crowded_place() {
     let (event, _) = mesh.find_to_end(keyless, identity(9).public().id());
     assert!(matches!(event, RoutingEvent::Found { .. }), "{event:?}");
 }
+
+#[test]
+fn assumed_nodes_fill_the_table_by_its_rules_and_nothing_is_sent() {
+    let mut lone = Lone::new(0);
+    let own = lone.node.config.node_id;
+    let mut random = Random::seeded(7);
+    let went_in = (0..5_000_u32).filter(|number| {
+        let [_, high, middle, low] = number.to_be_bytes();
+        let at = SocketAddr::from(([20 + high, middle, low, 1], 5004));
+        lone.node.assume(NodeId(random.bytes()), at, Duration::from_millis(40), lone.now)
+    });
+    let went_in = went_in.count();
+    let status = lone.node.status(lone.now);
+    assert_eq!((status.nodes, status.good, status.online), (went_in, went_in, true));
+    assert!((160..240).contains(&went_in), "{went_in}");
+    assert_eq!(status.peers.len(), 40);
+    assert!(status.peers.is_sorted_by_key(|peer| peer.id.distance(&own)));
+    assert!(status.peers.iter().all(|peer| peer.proven && peer.good && peer.rtt == Some(Duration::from_millis(40))));
+    assert!(!lone.node.assume(own, address(1), Duration::ZERO, lone.now), "ourselves");
+    assert!(!lone.node.assume(NodeId([9; 20]), "127.0.0.1:80".parse().unwrap(), Duration::ZERO, lone.now));
+    assert_eq!(lone.sent(), []);
+    assert_eq!(lone.node.poll_event(), None);
+    lone.node.find(NodeId([0x77; 20]), &[], lone.now, &mut lone.random);
+    let asked = lone.sent();
+    assert!(
+        asked.iter().all(
+            |(_, packet)| matches!(packet.message, Message::RouteReq { target, .. } if target == NodeId([0x77; 20]))
+        )
+    );
+    assert_eq!(asked.len(), 3);
+}
