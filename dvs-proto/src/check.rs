@@ -10,7 +10,7 @@ pub const MAX_NAME: usize = 256;
 pub const MAX_TARGET: usize = 1024;
 
 impl Request {
-    /// Whether the request changes anything but what the asking client itself receives.
+    /// Whether the request changes anything but what the asking client itself receives, or leaves the machine.
     pub fn acts(&self) -> bool {
         match self {
             Self::Attach { .. }
@@ -19,7 +19,11 @@ impl Request {
             | Self::History { .. }
             | Self::Levels { .. }
             | Self::Stats { .. }
-            | Self::Contacts { .. } => false,
+            | Self::Contacts { .. }
+            | Self::Network
+            | Self::Invite { .. } => false,
+            // It tells other nodes who is looked for.
+            Self::Lookup { .. } => true,
             Self::Dial { .. }
             | Self::Answer { .. }
             | Self::Decline { .. }
@@ -38,7 +42,9 @@ impl Request {
     pub fn check(&self) -> Result<(), Failure> {
         match self {
             Self::Attach { name } => short("name", name, MAX_NAME),
-            Self::Resolve { text: target } | Self::Dial { target } => short("ID or invite", target, MAX_TARGET),
+            Self::Resolve { text: target } | Self::Dial { target } | Self::Lookup { target } => {
+                short("ID or invite", target, MAX_TARGET)
+            }
             Self::ContactAdd { name, target } => {
                 short("name", name, MAX_NAME)?;
                 short("ID or invite", target, MAX_TARGET)
@@ -60,7 +66,9 @@ impl Request {
             | Self::History { .. }
             | Self::Levels { .. }
             | Self::Stats { .. }
-            | Self::Contacts { .. } => Ok(()),
+            | Self::Contacts { .. }
+            | Self::Network
+            | Self::Invite { .. } => Ok(()),
         }
     }
 }
@@ -92,6 +100,7 @@ mod tests {
         for request in [
             Request::Attach { name: name.clone() },
             Request::Dial { target: target.clone() },
+            Request::Lookup { target: target.clone() },
             Request::Resolve { text: target.clone() },
             Request::ContactAdd { name: name.clone(), target: "x".into() },
             Request::ContactAdd { name: "x".into(), target: target.clone() },
@@ -109,6 +118,8 @@ mod tests {
     fn looking_is_no_acting() {
         assert!(!Request::Snapshot.acts());
         assert!(!Request::Levels { on: true }.acts());
+        assert!(!Request::Network.acts());
+        assert!(Request::Lookup { target: "x".into() }.acts());
         assert!(Request::Mute { on: None }.acts());
         assert!(Request::Hangup { call: None }.acts());
     }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What a client and the daemon say to each other, once the hello is done.
 //!
-//! bincode numbers enum variants by position and knows no field names: the order here **is** the format. Variants
-//! and fields are only ever added at the end of their enum or struct together with a new minor version, and the
-//! golden encodings in the tests must keep passing.
+//! bincode numbers enum variants by position and knows no field names: the order here **is** the format. A new request,
+//! with what only its own answer needs, comes at the end and with a new minor version; whatever else changes, be it a
+//! field more, needs a new major one, since nobody can read past what it does not know. The golden encodings in the
+//! tests must keep passing.
 
 use serde::{Deserialize, Serialize};
+
+mod network;
+
+pub use network::{Lookup, Nat, Network, Peer, Role, Sighting};
 
 /// What a client sends: a request with a number that the answer repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +133,19 @@ pub enum Request {
         /// How many, in the snapshot's order, are known already.
         skip: u32,
     },
+    /// The overlay's state. Answered with [`Reply::Network`].
+    Network,
+    /// Look for somebody in the overlay without calling. Answered with [`Reply::Target`] at once, and with
+    /// [`Event::Lookup`] when the search is over.
+    Lookup {
+        /// An ID, an invite, or a contact's name.
+        target: String,
+    },
+    /// The own invite. Answered with [`Reply::Invite`].
+    Invite {
+        /// Name addresses that are of use in the own network only, too.
+        local: bool,
+    },
 }
 
 /// The good answers.
@@ -154,6 +172,10 @@ pub enum Reply {
     Stats(Box<CallStats>),
     /// Contacts in the snapshot's order; none when there are no more.
     Contacts(Vec<Contact>),
+    /// The overlay's state.
+    Network(Box<Network>),
+    /// A `dvs:` URI.
+    Invite(String),
 }
 
 /// Why a request was refused.
@@ -228,35 +250,10 @@ pub struct Identity {
     pub hex: String,
     /// SHA-256 of the public key, grouped for reading.
     pub fingerprint: String,
-    /// `dvs:` URI with fingerprint and address hints.
+    /// `dvs:` URI with fingerprint, public addresses, and public nodes to join the overlay through.
     pub invite: String,
     /// For example `EC P-256`.
     pub algorithm: String,
-}
-
-/// The state of the overlay.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// Address the socket is bound to.
-    pub listen: String,
-    /// Our address as other nodes see it.
-    pub observed: Option<String>,
-    /// Nodes in the routing table.
-    pub nodes: u32,
-    /// Of these, how many answered within the last 15 minutes.
-    pub good: u32,
-    /// Whether at least one node answered lately.
-    pub online: bool,
-    /// Non-empty buckets: (index, entries).
-    pub buckets: Vec<(u8, u8)>,
-    /// Lookups finished since the start.
-    pub lookups: u32,
-    /// Of these, how many found what they looked for.
-    pub lookups_found: u32,
-    /// Median time of the latest successful lookups, in milliseconds.
-    pub lookup_ms: Option<u32>,
-    /// Datagrams dropped since the start, by reason.
-    pub drops: Vec<(String, u64)>,
 }
 
 /// The sound set-up.
@@ -304,6 +301,12 @@ pub struct Contact {
     pub fingerprint: Option<String>,
     /// Seconds since 1970 of the last authenticated contact.
     pub last_seen: Option<u64>,
+    /// Where its latest invite says that it may be, `host:port` each.
+    pub at: Vec<String>,
+    /// Nodes through which its overlay can be joined, `ID@host:port` each.
+    pub via: Vec<String>,
+    /// Where it was when it was talked to last.
+    pub last_address: Option<String>,
 }
 
 /// Whose an entered text is.
@@ -404,6 +407,8 @@ pub enum EndReason {
     Blocked,
     /// Answered on another device of the same person.
     AnsweredElsewhere,
+    /// Both sides are behind NAT that cannot be passed: only a relay would help.
+    NeedsRelay,
 }
 
 /// A call that has not ended, or just did.
@@ -529,7 +534,7 @@ pub enum Event {
     /// A call appeared or changed; in its last event the state is [`CallState::Ended`].
     Call(CallInfo),
     /// The overlay's state changed.
-    Network(Network),
+    Network(Box<Network>),
     /// The sound set-up changed: mute, trouble with a device.
     Audio(Audio),
     /// A contact appeared or changed.
@@ -565,4 +570,6 @@ pub enum Event {
     Levels(Levels),
     /// The figures of the current call, once per second; only the latest is kept for a slow client.
     Stats(Box<CallStats>),
+    /// A search that somebody asked for by [`Request::Lookup`] is over.
+    Lookup(Lookup),
 }

@@ -48,18 +48,26 @@ pub(crate) struct Common {
 /// What the command of `watch --exec` finds in its environment.
 const WATCH_VARIABLES: &str = "\
 Variables for CMD, empty where they do not apply:
-  DVS_EVENT  call, network, audio, contact, contact-removed, history, client-attached, client-gone, acted, activity
+  DVS_EVENT  call, network, audio, contact, contact-removed, history, client-attached, client-gone, acted, activity,
+             lookup
   DVS_CALL   number of the call, of a call or acted
   DVS_STATE  of a call: lookup, connecting, calling, ringing, alerting (it rings here), busy, waiting, active, held,
-             reconnecting, ending, ended; of the network: online, offline; of acted: what was done
-  DVS_PEER   ID of the peer or contact
+             reconnecting, ending, ended; of the network: online, offline; of acted: what was done;
+             of a lookup: found, missing
+  DVS_PEER   ID of the peer or contact, or of who was looked for
   DVS_NAME   name of the contact; of a client-... or acted: the client; of an activity: its text";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Show this machine's ID, to be given to those who shall call
-    Id(IdForm),
+    Id {
+        #[command(flatten)]
+        form: IdForm,
+        /// With --invite: also addresses that are of use in the own network only
+        #[arg(long, requires = "invite")]
+        local: bool,
+    },
     /// Show the state of the daemon
     Status,
     /// Call somebody; returns when it rings there
@@ -114,6 +122,11 @@ pub(crate) enum Verb {
     },
     /// Show the state of the overlay
     Network,
+    /// Look for somebody in the overlay, without calling
+    Lookup {
+        /// A contact's name, an ID, or an invite
+        who: String,
+    },
     /// Show what happens, as it happens
     ///
     /// With --json each line is an event by its name and what it carries: {"Call":{"call":1,"state":"Active",...}}.
@@ -140,7 +153,7 @@ pub(crate) struct IdForm {
     /// As 40 hexadecimal digits
     #[arg(long)]
     pub(crate) hex: bool,
-    /// As an invite, with fingerprint and addresses
+    /// As an invite, with fingerprint, public addresses, and public nodes to join the network through
     #[arg(long)]
     pub(crate) invite: bool,
     /// As a QR code
@@ -170,9 +183,14 @@ pub(crate) enum Switch {
 pub(crate) enum ContactVerb {
     /// Show all contacts
     List,
-    /// Store a contact
+    /// Show all that is known of a contact
+    Show {
+        /// Name or ID
+        who: String,
+    },
+    /// Store a contact; an invite added again renews its addresses
     Add {
-        /// Any name that is not taken
+        /// Any name that is not taken, or the present one to renew addresses
         name: String,
         /// ID or invite
         id: String,

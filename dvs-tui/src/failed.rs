@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use dvs_proto::client::{CallError, ConnectError, Lost};
-use dvs_proto::message::{CallInfo, EndReason, Failure, FailureKind};
+use dvs_proto::message::{CallInfo, EndReason, Failure, FailureKind, Network};
 
-use crate::ui::{calls, sanitise};
+use crate::ui::{calls, overlay, sanitise};
 
 /// Neither the user's nor the peer's fault.
 const INTERNAL: u8 = 1;
@@ -64,12 +64,21 @@ impl Failed {
     }
 
     /// A call that ended, and why.
-    pub(crate) fn ended(call: &CallInfo) -> Self {
+    pub(crate) fn ended(call: &CallInfo, network: &Network) -> Self {
         let who = call.name.as_deref().unwrap_or(&call.peer);
         let reason = call.ended.unwrap_or(EndReason::Protocol);
         let why = match calls::not_the_invited(call) {
             Some(advice) => format!("{who} {advice}"),
-            None => why(reason, who),
+            None => return Self::missing(reason, who, network),
+        };
+        Self::new(code_of(reason), why)
+    }
+
+    /// What came to nothing with `who`, and why.
+    pub(crate) fn missing(reason: EndReason, who: &str, network: &Network) -> Self {
+        let why = match reason {
+            EndReason::Offline => overlay::offline(network),
+            _ => why(reason, who),
         };
         Self::new(code_of(reason), why)
     }
@@ -135,7 +144,7 @@ impl From<io::Error> for Failed {
 
 fn code_of(reason: EndReason) -> u8 {
     match reason {
-        EndReason::NotFound | EndReason::Offline | EndReason::Unreachable => NOT_FOUND,
+        EndReason::NotFound | EndReason::Offline | EndReason::Unreachable | EndReason::NeedsRelay => NOT_FOUND,
         EndReason::KeyChanged | EndReason::Blocked => PERMISSION,
         EndReason::Media => DEVICE,
         EndReason::HungUp
@@ -162,10 +171,17 @@ fn why(reason: EndReason, who: &str) -> String {
     match reason {
         EndReason::NotFound => format!("{who} was not found in the overlay: offline, or nobody has this ID"),
         EndReason::Unreachable => {
-            format!("{who} was found, but does not answer: offline by now, or behind a firewall")
+            format!(
+                "nodes of the network know {who}, but it does not answer: just gone offline, or behind a firewall; \
+                 try again in a minute"
+            )
         }
+        EndReason::NeedsRelay => format!(
+            "only a relay would help to reach {who}, and this release has none: the NAT on both sides lets nothing \
+             through; open a UDP port on one router (see: dvs-tui network), or call from another network"
+        ),
         EndReason::Offline => {
-            "not in the overlay, no other node answers; check the network, and bootstrap in dvsd.toml".to_owned()
+            "no node of the network answers; check the network, and bootstrap in dvsd.toml".to_owned()
         }
         EndReason::KeyChanged => format!(
             "{who} shows another key than before; if that is expected, contacts remove and contacts add, else beware"
@@ -225,12 +241,22 @@ mod tests {
     fn another_key_is_measured_by_what_was_known() {
         let ended = Some(EndReason::KeyChanged);
         let contact = CallInfo { ended, ..example::call(Direction::Outgoing) };
-        let said = |call: &CallInfo| Failed::ended(call).message.unwrap();
+        let said = |call: &CallInfo| Failed::ended(call, &Network::default()).message.unwrap();
         assert!(said(&contact).starts_with("Alice shows another key than before"));
         let stranger = CallInfo { name: None, ..contact };
         let advice = "has another key than the invite names; do not go on, and ask its owner for a fresh invite";
         assert_eq!(said(&stranger), format!("{} {advice}", stranger.peer));
-        assert_eq!(Failed::ended(&stranger).code, 6);
+        assert_eq!(Failed::ended(&stranger, &Network::default()).code, 6);
+    }
+
+    #[test]
+    fn being_offline_counts_the_bootstrap_nodes_and_a_missing_relay_is_named() {
+        let network = Network { bootstrap: 2, ..Network::default() };
+        let offline = Failed::missing(EndReason::Offline, "Bob", &network);
+        assert!(offline.message.unwrap().contains("nor does any of the 2 bootstrap nodes"));
+        let relay = Failed::missing(EndReason::NeedsRelay, "Bob", &network);
+        assert_eq!((offline.code, relay.code), (4, 4));
+        assert!(relay.message.unwrap().starts_with("only a relay would help to reach Bob"));
     }
 
     #[test]

@@ -274,7 +274,7 @@ fn a_contact_is_added_and_a_mistyped_id_is_not() {
 fn the_own_id_is_one_key_away() {
     let mut party = Party::start("Alice", &Setup::loopback()).unwrap();
     let mut alice = Terminal::open(&party.daemon, USUAL).unwrap();
-    alice.wait_for_text(LIMIT, "Offline: no other node answers").unwrap();
+    alice.wait_for_text(LIMIT, "Offline: no node of the network").unwrap();
     alice.type_keys("I").unwrap();
     alice.wait_for_text(LIMIT, &party.handset.id().unwrap()).unwrap();
     alice.type_keys("q").unwrap();
@@ -282,6 +282,26 @@ fn the_own_id_is_one_key_away() {
     alice.type_keys("q").unwrap();
     assert!(alice.wait_for_exit(LIMIT).unwrap().success());
     assert!(alice.is_given_back().unwrap());
+}
+
+#[test]
+fn the_network_is_shown_as_it_is_now_and_people_are_looked_for() {
+    let mut trio = acquainted();
+    let mut alice = open(&trio.alice);
+    alice.type_keys("N").unwrap();
+    let address = trio.alice.address().unwrap();
+    let seen = format!("seen as {address}");
+    alice.wait_for_texts(LIMIT, &["┌ Network", "role", "peer: calls", &seen, "buckets", "0 found"]).unwrap();
+    let text = alice.text();
+    let buckets = text.lines().find(|line| line.contains("buckets")).unwrap();
+    assert!(["▁", "▂", "▃"].iter().any(|bar| buckets.contains(bar)), "{text}");
+    alice.type_keys(":lookup bob").unwrap();
+    alice.type_keys(ENTER).unwrap();
+    let place = format!("{} (", trio.bob.address().unwrap());
+    alice.wait_for_texts(LIMIT, &["Bob: found in", &place, "1 found, usually in"]).unwrap();
+    assert!(trio.bob.handset.snapshot().unwrap().history.is_empty());
+    alice.type_keys(ESC).unwrap();
+    alice.wait_until_gone(LIMIT, "┌ Network").unwrap();
 }
 
 #[test]

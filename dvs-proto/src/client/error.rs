@@ -244,7 +244,7 @@ mod tests {
             ConnectError::NotInstalled,
             ConnectError::LoginNeeded,
             ConnectError::Untrusted { path: "/x".into(), why: "y".into() },
-            ConnectError::Version { theirs: 2 },
+            ConnectError::Version { theirs: 1 },
             ConnectError::TooManyClients,
             ConnectError::Silent,
             ConnectError::Refused("z".into()),

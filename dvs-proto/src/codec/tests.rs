@@ -32,6 +32,11 @@ fn call() -> CallInfo {
     }
 }
 
+fn lookup() -> Lookup {
+    let found = vec![Sighting { address: "a:1".into(), rtt_us: 200 }];
+    Lookup { peer: "dvs1q".into(), name: None, found, took_us: 300, missing: Some(EndReason::NeedsRelay) }
+}
+
 /// The position of each variant is its number on the wire: none may ever move.
 #[test]
 fn requests_are_numbered_in_this_order() {
@@ -54,6 +59,9 @@ fn requests_are_numbered_in_this_order() {
         Request::Levels { on: true },
         Request::Stats { call: None },
         Request::Contacts { skip: 0 },
+        Request::Network,
+        Request::Lookup { target: String::new() },
+        Request::Invite { local: true },
     ];
     for (number, kind) in requests.into_iter().enumerate() {
         assert_eq!(usize::from(payload(&request(0, kind.clone()))[1]), number, "{kind:?}");
@@ -71,11 +79,19 @@ fn events_are_numbered_in_this_order() {
         talked: None,
         ended: EndReason::Busy,
     };
-    let contact =
-        Contact { id: String::new(), name: String::new(), trust: Trust::Seen, fingerprint: None, last_seen: None };
+    let contact = Contact {
+        id: String::new(),
+        name: String::new(),
+        trust: Trust::Seen,
+        fingerprint: None,
+        last_seen: None,
+        at: Vec::new(),
+        via: Vec::new(),
+        last_address: None,
+    };
     let events = [
         Event::Call(call()),
-        Event::Network(Network::default()),
+        Event::Network(Box::default()),
         Event::Audio(Audio::default()),
         Event::Contact(contact),
         Event::ContactRemoved { id: String::new() },
@@ -86,6 +102,7 @@ fn events_are_numbered_in_this_order() {
         Event::Activity { at: 0, text: String::new() },
         Event::Levels(Levels::default()),
         Event::Stats(Box::default()),
+        Event::Lookup(lookup()),
     ];
     for (number, event) in events.into_iter().enumerate() {
         let bytes = encode(&ToClient::Event(event.clone())).unwrap();
@@ -126,6 +143,44 @@ fn a_call_event_is_these_bytes() {
     .concat();
     assert_eq!(bytes, golden);
     assert_eq!(decode_answer(payload(&bytes)).unwrap(), ToClient::Event(Event::Call(call())));
+}
+
+#[test]
+fn a_lookup_event_is_these_bytes() {
+    let bytes = encode(&ToClient::Event(Event::Lookup(lookup()))).unwrap();
+    let golden = [&[20, 0, 0, 0, 1, 12, 5][..], b"dvs1q", &[0, 1, 3], b"a:1", &[200, 251, 0x2c, 1, 1, 22]].concat();
+    assert_eq!(bytes, golden);
+}
+
+#[test]
+fn the_state_of_the_overlay_is_these_bytes() {
+    let peer =
+        Peer { id: "p".into(), address: "q".into(), bucket: 3, rtt_us: Some(250), age: 9, proven: true, good: false };
+    let network = Network {
+        listen: "l".into(),
+        observed_v4: Some("4".into()),
+        nat_v4: Nat::Symmetric,
+        role: Role::Seed,
+        buckets: vec![(1, 2)],
+        drops: vec![("d".into(), 5)],
+        size: 300,
+        recent_ms: vec![7, 8],
+        peers: vec![peer],
+        bootstrap: 2,
+        ..Network::default()
+    };
+    let bytes = encode(&ToClient::Reply { id: 5, outcome: Ok(Reply::Network(Box::new(network))) }).unwrap();
+    let golden = [
+        // reply 5, Ok, Network; listen, observed, nodes, good, online, buckets
+        &[0, 5, 0, 9, 1, b'l', 0, 0, 0, 0, 1, 1, 2][..],
+        // lookups, found, median, drops
+        &[0, 0, 0, 1, 1, b'd', 5],
+        // role, observed addresses, NAT, size, waiting, searching, recent
+        &[1, 1, 1, b'4', 0, 3, 0, 251, 0x2c, 1, 0, 0, 2, 7, 8],
+        // requests, punched, peers, bootstrap nodes
+        &[0, 0, 1, 1, b'p', 1, b'q', 3, 1, 250, 9, 1, 0, 2],
+    ];
+    assert_eq!(payload(&bytes), golden.concat());
 }
 
 #[test]
@@ -182,7 +237,7 @@ fn any_answer_that_fits_into_a_frame_can_be_decoded() {
     let bytes = encode(&most).unwrap();
     assert!(bytes.len() > MAX_FRAME - 64);
     assert_eq!(decode_answer(payload(&bytes)).unwrap(), most);
-    let drops = Network { drops: vec![(String::new(), 0); 30_000], ..Network::default() };
+    let drops = Box::new(Network { drops: vec![(String::new(), 0); 30_000], ..Network::default() });
     let bytes = encode(&ToClient::Event(Event::Network(drops.clone()))).unwrap();
     assert_eq!(decode_answer(payload(&bytes)).unwrap(), ToClient::Event(Event::Network(drops)));
 }

@@ -329,7 +329,8 @@ pub(crate) fn why(reason: EndReason, direction: Direction, name: &str) -> String
         (EndReason::Blocked, _) => format!("{name} is blocked"),
         (EndReason::AnsweredElsewhere, _) => format!("{name} answered on another device"),
         (EndReason::NotFound, _) => "not found in the overlay: offline, or the ID is not in use".to_owned(),
-        (EndReason::Unreachable, _) => "found, but no connection came about: firewall or NAT".to_owned(),
+        (EndReason::Unreachable, _) => "nodes know this ID, but it does not answer: firewall, or just gone".to_owned(),
+        (EndReason::NeedsRelay, _) => "only a relay would help: NAT on both sides lets nothing through".to_owned(),
         (EndReason::NoReply, _) => format!("connected, but {name}'s daemon did not react"),
         (EndReason::Version, _) => format!("{name}'s software speaks another version"),
         (EndReason::PeerRestarted, _) => format!("{name}'s daemon was restarted"),
@@ -338,7 +339,7 @@ pub(crate) fn why(reason: EndReason, direction: Direction, name: &str) -> String
         (EndReason::Protocol, _) => format!("{name}'s software broke the protocol"),
         (EndReason::GoingAway, _) => "the daemon of one side was shut down".to_owned(),
         (EndReason::Media, _) => "sound could not be carried".to_owned(),
-        (EndReason::Offline, _) => "we are offline: no other node answers".to_owned(),
+        (EndReason::Offline, _) => "we are offline: no node of the network answers".to_owned(),
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) enum Command {
     Act(Action),
     /// Call somebody.
     Call(String),
+    /// Look for somebody without calling.
+    Lookup(String),
     /// Microphone off or on.
     Mute(Option<bool>),
     /// Loudspeaker off or on.
@@ -27,6 +29,7 @@ pub(crate) enum Command {
 /// The commands, as the completion offers them and the help prints them: words, arguments, meaning.
 pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("call", "WHO", "call a name, an ID or an invite"),
+    ("lookup", "WHO", "look for somebody without calling"),
     ("answer", "", "answer the ringing call"),
     ("decline", "", "refuse the ringing call"),
     ("hangup", "", "end the call"),
@@ -56,6 +59,7 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
     let command = match words.as_slice() {
         [] => return Ok(None),
         ["call" | "dial", who @ ..] if !who.is_empty() => Command::Call(who.join(" ")),
+        ["lookup", who @ ..] if !who.is_empty() => Command::Lookup(who.join(" ")),
         ["answer"] => Command::Act(Action::Answer),
         ["decline"] => Command::Act(Action::Decline),
         ["hangup"] => Command::Act(Action::HangUp),
@@ -145,7 +149,7 @@ pub(crate) fn complete(line: &str, names: &[&str]) -> String {
 
 /// Where the argument of a command that takes a person begins.
 fn argument_start(line: &str) -> Option<usize> {
-    ["call ", "contact rename ", "contact remove ", "block ", "unblock "]
+    ["call ", "lookup ", "contact rename ", "contact remove ", "block ", "unblock "]
         .iter()
         .find(|c| line.starts_with(**c))
         .map(|c| c.len())

@@ -2,8 +2,8 @@
 //! People, calls and figures for the tests.
 
 use dvs_proto::message::{
-    Audio, CallInfo, CallState, CallStats, ClientInfo, Contact, Direction, EndReason, Identity, Network, PastCall,
-    Snapshot, Trust,
+    Audio, CallInfo, CallState, CallStats, ClientInfo, Contact, Direction, EndReason, Identity, Nat, Network, PastCall,
+    Peer, Role, Snapshot, Trust,
 };
 
 /// Wednesday, 2025-06-18 14:02:00 UTC.
@@ -18,7 +18,16 @@ pub(crate) const STRANGER: &str = "dvs1qs7r4ng3zmk8xw2p5yd0vthc6jnfl9eua4qss5h";
 /// A contact of the given trust, seen `before` seconds before [`NOON`].
 pub(crate) fn contact(name: &str, id: &str, trust: Trust, before: Option<u64>) -> Contact {
     let fingerprint = (trust != Trust::Unknown).then(|| "3F9A 11C2 88D0 47E5 B2C6 90AF 5512 7DE3".into());
-    Contact { id: id.into(), name: name.into(), trust, fingerprint, last_seen: before.map(|s| NOON - s) }
+    Contact {
+        id: id.into(),
+        name: name.into(),
+        trust,
+        fingerprint,
+        last_seen: before.map(|s| NOON - s),
+        at: Vec::new(),
+        via: Vec::new(),
+        last_address: None,
+    }
 }
 
 /// A call with Alice, dialled seven seconds before [`NOON`]: ringing, or alerting if it is incoming.
@@ -88,7 +97,38 @@ fn network() -> Network {
         lookups_found: 110,
         lookup_ms: Some(180),
         drops: vec![("bad-auth".into(), 0), ("rate-limited".into(), 14), ("replay".into(), 0)],
+        role: Role::Peer,
+        observed_v4: Some("203.0.113.9:41822".into()),
+        observed_v6: Some("[2001:db8:7::9]:5004".into()),
+        nat_v4: Nat::Cone,
+        nat_v6: Nat::Open,
+        size: 1_384,
+        waiting: 7,
+        searching: 1,
+        recent_ms: vec![160, 180, 410, 175, 190, 180],
+        requests: 2_210,
+        punched: 3,
+        peers: peers(),
+        bootstrap: 2,
     }
+}
+
+/// The closest nodes, the last of them far away and silent.
+fn peers() -> Vec<Peer> {
+    let peer = |id: &str, address: &str, bucket, rtt_us, age, proven| Peer {
+        id: id.into(),
+        address: address.into(),
+        bucket,
+        rtt_us,
+        age,
+        proven,
+        good: age < 900,
+    };
+    vec![
+        peer(ALICE, "198.51.100.7:5004", 4, Some(23_400), 12, true),
+        peer(BOB, "[2001:db8:1:2::17]:5004", 3, Some(8_120), 130, true),
+        peer(CAROL, "192.0.2.201:49152", 0, None, 7_300, false),
+    ]
 }
 
 fn audio() -> Audio {

@@ -25,6 +25,7 @@ mod escape;
 pub(crate) mod example;
 mod keys;
 mod link;
+pub(crate) mod overlay;
 mod people;
 mod popups;
 mod run;

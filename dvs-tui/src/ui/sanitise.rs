@@ -6,12 +6,13 @@
 //! to have checked every text it passes on.
 
 use dvs_proto::message::{
-    Audio, CallInfo, ClientInfo, Contact, Event, Failure, Identity, Network, PastCall, Reply, Snapshot, Target,
+    Audio, CallInfo, ClientInfo, Contact, Event, Failure, Identity, Lookup, Network, PastCall, Peer, Reply, Sighting,
+    Snapshot, Target,
 };
 use unicode_width::UnicodeWidthChar;
 
-/// Longest text shown, in characters.
-const LONGEST: usize = 512;
+/// Longest text shown, in characters: an invite with all it may say must stay whole.
+const LONGEST: usize = 1024;
 /// Zero-width characters allowed in a row; two suffice for every living script.
 const MARKS: usize = 2;
 
@@ -83,10 +84,13 @@ clean_fields! {
     Audio: backend, capture, playback, trouble;
     CallInfo: peer, name, answered_by, route;
     ClientInfo: name;
-    Contact: id, name, fingerprint;
+    Contact: id, name, fingerprint, at, via, last_address;
     Failure: message;
     Identity: id, hex, fingerprint, invite, algorithm;
+    Lookup: peer, name, found;
     PastCall: peer, name;
+    Peer: id, address;
+    Sighting: address;
     Snapshot: version, identity, network, audio, contacts, calls, history, clients;
     Target: id, hex, name;
 }
@@ -95,6 +99,9 @@ impl Clean for Network {
     fn clean(&mut self) {
         self.listen.clean();
         self.observed.clean();
+        self.observed_v4.clean();
+        self.observed_v6.clean();
+        self.peers.clean();
         self.drops.iter_mut().for_each(|(reason, _)| reason.clean());
     }
 }
@@ -109,6 +116,8 @@ impl Clean for Reply {
             Self::Contact(contact) => contact.clean(),
             Self::History(calls) => calls.clean(),
             Self::Contacts(contacts) => contacts.clean(),
+            Self::Network(network) => network.clean(),
+            Self::Invite(invite) => invite.clean(),
         }
     }
 }
@@ -128,6 +137,7 @@ impl Clean for Event {
                 action.clean();
             }
             Self::Activity { text, .. } => text.clean(),
+            Self::Lookup(lookup) => lookup.clean(),
             Self::Levels(_) | Self::Stats(_) => {}
         }
     }
@@ -165,6 +175,31 @@ mod tests {
     fn line_breaks_become_spaces_and_length_is_bounded() {
         assert_eq!(text("a\nb\tc"), "a b c");
         assert_eq!(text(&"x".repeat(10_000)).len(), LONGEST);
+    }
+
+    #[test]
+    fn an_invite_with_all_it_may_say_stays_whole() {
+        let at = "&at=[2001:db8:1111:2222:3333:4444:5555:6666]:65535".repeat(3);
+        let via = format!("&via=dvs1{}@[2001:db8:1111:2222:3333:4444:5555:6666]:65535", "q".repeat(40)).repeat(3);
+        let invite = format!("dvs:dvs1{}?fp={}{at}{via}", "q".repeat(40), "a".repeat(52));
+        assert_eq!(text(&invite), invite);
+    }
+
+    #[test]
+    fn what_nodes_say_of_themselves_is_cleaned() {
+        let peer = Peer {
+            id: "dvs1\x1b[2J".into(),
+            address: "a\u{202e}b".into(),
+            bucket: 0,
+            rtt_us: None,
+            age: 0,
+            proven: false,
+            good: false,
+        };
+        let network = Network { peers: vec![peer], observed_v6: Some("\u{9b}m".into()), ..Network::default() };
+        let network = network.cleaned();
+        assert_eq!((network.peers[0].id.as_str(), network.peers[0].address.as_str()), ("dvs1[2J", "ab"));
+        assert_eq!(network.observed_v6.as_deref(), Some("m"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use dvs_proto::message::{CallInfo, CallState, Direction, EndReason, Event, Reply, Request};
+use dvs_proto::message::{CallInfo, CallState, Direction, EndReason, Event, Network, Reply, Request};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -19,13 +19,17 @@ use crate::ui::calls;
 pub(super) fn run(target: String, wait: bool, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
     let (line, snapshot) = Line::open(directory)?;
     mention_mute(&snapshot.audio);
-    let mut follower = Follower { line, wait, number: None, shown: None, warned: false, interrupt: interrupts()? };
+    let mut follower = Follower {
+        line,
+        network: snapshot.network,
+        wait,
+        number: None,
+        shown: None,
+        warned: false,
+        interrupt: interrupts()?,
+    };
     let reply = follower.line.ask(Request::Dial { target: target.clone() });
-    let reply = reply.map_err(|failed| match super::contacts::alike(&target, &snapshot.contacts) {
-        Some(name) if failed.is_not_found() => failed.with_hint(&format!("did you mean {name:?}?")),
-        _ => failed,
-    });
-    match reply? {
+    match reply.map_err(|failed| super::contacts::mistyped(failed, &target, &snapshot.contacts))? {
         // Its state may be ahead of the events, which tell all steps in order.
         Reply::Call(call) => follower.number = Some(call.call),
         // It is over already; its last event is on the way.
@@ -57,6 +61,8 @@ enum Next {
 /// One call, followed.
 struct Follower {
     line: Line,
+    /// The overlay as the daemon told it last.
+    network: Network,
     wait: bool,
     number: Option<u32>,
     shown: Option<CallState>,
@@ -73,7 +79,7 @@ impl Follower {
                 Next::Interrupt => return out.note("the call goes on; to end it: dvs-tui hangup"),
             };
             if self.settled(&call) {
-                return finish(&call, out);
+                return finish(&call, &self.network, out);
             }
             if self.wait && self.shown != Some(call.state) {
                 self.shown = Some(call.state);
@@ -104,6 +110,7 @@ impl Follower {
             while let Some(event) = self.line.event_at_hand()? {
                 match event {
                     Event::Call(call) if self.is_ours(&call) => return Ok(Next::Call(call)),
+                    Event::Network(network) => self.network = *network,
                     Event::Audio(audio) => self.warn(audio.trouble),
                     _ => {}
                 }
@@ -144,7 +151,7 @@ fn progress(call: &CallInfo) -> String {
 }
 
 /// The last word on a call.
-fn finish(call: &CallInfo, out: &mut Output) -> Result<(), Failed> {
+fn finish(call: &CallInfo, network: &Network, out: &mut Output) -> Result<(), Failed> {
     if call.state != CallState::Ended {
         return out.show(call, |call| format!("{} (call {})", progress(call), call.call));
     }
@@ -155,7 +162,7 @@ fn finish(call: &CallInfo, out: &mut Output) -> Result<(), Failed> {
         }
         _ => {
             out.show(call, |_| String::new())?;
-            Err(Failed::ended(call))
+            Err(Failed::ended(call, network))
         }
     }
 }

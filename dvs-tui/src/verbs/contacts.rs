@@ -5,20 +5,15 @@ use std::path::PathBuf;
 
 use dvs_proto::message::{Contact, Reply, Request};
 
-use super::output::{Output, aside};
+use super::output::{Output, table};
 use crate::attach::{Line, unexpected};
 use crate::cli::ContactVerb;
 use crate::failed::Failed;
 use crate::ui::{time, trust};
 
-/// A contact is a person, who may be elsewhere tomorrow.
-const ADDRESS_NOTE: &str =
-    "note: the address in the invite is not kept; without a bootstrap node dial the invite itself";
-
 /// Shows or changes the address book.
 pub(super) fn run(verb: Option<ContactVerb>, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
     let (mut line, snapshot) = Line::open(directory)?;
-    let mut note = None;
     let (request, done) = match verb.unwrap_or(ContactVerb::List) {
         ContactVerb::List => {
             let now = super::history::now();
@@ -26,9 +21,17 @@ pub(super) fn run(verb: Option<ContactVerb>, directory: Option<PathBuf>, out: &m
                 row(contact, now)
             });
         }
+        ContactVerb::Show { who } => {
+            let known = find(&who, &snapshot.contacts).ok_or_else(|| {
+                let failed = Failed::not_found(format!("there is no contact named {who:?}"));
+                mistyped(failed, &who, &snapshot.contacts)
+            })?;
+            return out.show(known, |contact| details(contact, super::history::now()));
+        }
         ContactVerb::Add { name, id } => {
-            note = has_address(&id).then_some(ADDRESS_NOTE);
-            (Request::ContactAdd { name, target: id }, "added".to_owned())
+            let renewed = snapshot.contacts.iter().any(|contact| same(&contact.name, &name));
+            let done = if renewed { "renewed the addresses of" } else { "added" };
+            (Request::ContactAdd { name, target: id }, done.to_owned())
         }
         ContactVerb::Rename { who, name } => {
             let done = format!("renamed {} to", name_of(&who, &snapshot.contacts));
@@ -43,20 +46,42 @@ pub(super) fn run(verb: Option<ContactVerb>, directory: Option<PathBuf>, out: &m
         Reply::Done => out.done(&done)?,
         other => return Err(unexpected(&other)),
     }
-    note.into_iter().for_each(aside);
     Ok(())
 }
 
-/// Whether an invite says where its owner can be reached.
-fn has_address(invite: &str) -> bool {
-    let (_, parameters) = invite.split_once('?').unwrap_or_default();
-    parameters.split('&').any(|one| one.starts_with("at=") || one.starts_with("via="))
+/// A contact given by its name in any case, or by its ID.
+fn find<'a>(who: &str, contacts: &'a [Contact]) -> Option<&'a Contact> {
+    contacts.iter().find(|contact| contact.id == who.to_lowercase() || same(&contact.name, who))
 }
 
-/// What a contact, given by its name in any case or by its ID, was called so far.
+/// What a contact was called so far.
 fn name_of<'a>(who: &'a str, contacts: &'a [Contact]) -> &'a str {
-    let known = contacts.iter().find(|contact| contact.id == who.to_lowercase() || same(&contact.name, who));
-    known.map_or(who, called)
+    find(who, contacts).map_or(who, called)
+}
+
+/// Adds whom `who` may have meant.
+pub(super) fn mistyped(failed: Failed, who: &str, contacts: &[Contact]) -> Failed {
+    match alike(who, contacts) {
+        Some(name) if failed.is_not_found() => failed.with_hint(&format!("did you mean {name:?}?")),
+        _ => failed,
+    }
+}
+
+/// Everything about a contact.
+fn details(contact: &Contact, now: u64) -> String {
+    let seen = contact.last_seen.map_or_else(|| "never".to_owned(), |at| time::ago(at, now));
+    let mut rows = vec![
+        ["name".to_owned(), contact.name.clone()],
+        ["id".to_owned(), contact.id.clone()],
+        ["key".to_owned(), trust::words(contact.trust).to_owned()],
+    ];
+    let mut add = |label: &str, value: &String| rows.push([label.to_owned(), value.clone()]);
+    contact.fingerprint.iter().for_each(|fingerprint| add("fingerprint", fingerprint));
+    add("seen", &seen);
+    contact.last_address.iter().for_each(|address| add("reached at", address));
+    contact.at.iter().for_each(|address| add("invite says at", address));
+    contact.via.iter().for_each(|node| add("invite says via", node));
+    table(&rows)
 }
 
 fn same(one: &str, other: &str) -> bool {
@@ -64,7 +89,7 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 /// The contact whose name is so much like `who` that it may be meant.
-pub(super) fn alike<'a>(who: &str, contacts: &'a [Contact]) -> Option<&'a str> {
+fn alike<'a>(who: &str, contacts: &'a [Contact]) -> Option<&'a str> {
     let who = who.trim().to_lowercase();
     let near = |name: &str| {
         let name = name.to_lowercase();
@@ -107,7 +132,7 @@ fn row(contact: &Contact, now: u64) -> [String; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::example::{BOB, snapshot};
+    use crate::ui::example::{BOB, NOON, snapshot};
 
     #[test]
     fn a_name_that_is_nearly_a_contacts_name_finds_it() {
@@ -129,9 +154,20 @@ mod tests {
     }
 
     #[test]
-    fn only_an_invite_with_an_address_has_something_to_lose() {
-        assert!(has_address("dvs:dvs1q?fp=x&at=192.0.2.1:5004"));
-        assert!(has_address("dvs:dvs1q?via=dvs1p@192.0.2.1:5004"));
-        assert!(!has_address("dvs:dvs1q?fp=x") && !has_address("dvs1q"));
+    fn everything_known_of_a_contact_is_shown() {
+        let mut bob = snapshot().contacts.remove(1);
+        bob.at = vec!["198.51.100.7:5004".into(), "bob.example:5004".into()];
+        bob.via = vec!["dvs1qv@192.0.2.1:5004".into()];
+        bob.last_address = Some("[2001:db8::7]:5004".into());
+        let text = details(&bob, NOON);
+        for line in [
+            "name             Bob",
+            "reached at       [2001:db8::7]:5004",
+            "invite says at   198.51.100.7:5004",
+            "invite says at   bob.example:5004",
+            "invite says via  dvs1qv@192.0.2.1:5004",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
     }
 }

@@ -4,17 +4,25 @@
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
+use dvs_proto::message::{Reply, Request};
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
 use super::output::{Output, aside};
-use crate::attach::Line;
+use crate::attach::{Line, unexpected};
 use crate::cli::IdForm;
 use crate::failed::Failed;
+use crate::ui::overlay;
 
 /// Shows who we are.
-pub(super) fn run(form: &IdForm, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
-    let (_line, snapshot) = Line::open(directory)?;
+pub(super) fn run(form: &IdForm, local: bool, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
+    let (mut line, mut snapshot) = Line::open(directory)?;
+    if local {
+        snapshot.identity.invite = match line.ask(Request::Invite { local })? {
+            Reply::Invite(invite) => invite,
+            other => return Err(unexpected(&other)),
+        };
+    }
     let picture = if form.qr { qr(&snapshot.identity.id)? } else { String::new() };
     out.show(&snapshot.identity, |identity| {
         if form.hex {
@@ -35,14 +43,12 @@ pub(super) fn run(form: &IdForm, directory: Option<PathBuf>, out: &mut Output) -
 
 /// What to do about an invite that names no way into our overlay.
 fn address_hint(invite: &str) -> Option<String> {
-    let (_, parameters) = invite.split_once('?').unwrap_or((invite, ""));
-    let reachable = parameters.split('&').any(|one| one.starts_with("at=") || one.starts_with("via="));
-    let separator = if parameters.is_empty() { '?' } else { '&' };
+    let separator = if invite.contains('?') { '&' } else { '?' };
     let hint = format!(
-        "no address is known yet: this works only for people in your overlay; append {separator}at=HOST:5004 if you \
-         have an open port"
+        "no public address is known: this works only for people in your overlay; for those in your own network add \
+         --local, and if you have an open port append {separator}at=HOST:5004"
     );
-    (!reachable).then_some(hint)
+    (!overlay::has_address(invite)).then_some(hint)
 }
 
 /// Upper case makes a smaller code, and means the same.

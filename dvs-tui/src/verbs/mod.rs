@@ -13,6 +13,7 @@
 //! | `history` | a `PastCall` |
 //! | `stats` | a `CallStats` |
 //! | `network` | a `Network` |
+//! | `lookup` | a `Lookup`, also when nothing was found |
 //! | `watch` | an `Event`: its name and what it carries, as in `{"Call":{…}}` |
 //!
 //! What is done without anything left to show is `{"done":true}`.
@@ -22,6 +23,7 @@ mod contacts;
 mod handle;
 mod history;
 mod id;
+mod lookup;
 mod output;
 mod stats;
 mod status;
@@ -40,9 +42,10 @@ pub(crate) fn run(verb: Verb, common: &Common) -> Result<(), Failed> {
     let directory = || common.runtime_dir.clone();
     match verb {
         Verb::Completions { shell } => completions(shell, &mut out),
-        Verb::Id(form) => id::run(&form, directory(), &mut out),
+        Verb::Id { form, local } => id::run(&form, local, directory(), &mut out),
         Verb::Status => status::status(directory(), &mut out),
         Verb::Network => status::network(directory(), &mut out),
+        Verb::Lookup { who } => lookup::run(who, directory(), &mut out),
         Verb::Call { who, wait } => call::run(who, wait, directory(), &mut out),
         Verb::Contacts { verb } => contacts::run(verb, directory(), &mut out),
         Verb::History { limit } => history::run(limit, directory(), &mut out),

@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use dvs_proto::message::{Audio, CallInfo, ClientInfo, Network, Snapshot};
+use dvs_proto::message::{Audio, CallInfo, ClientInfo, Network, Peer, Snapshot};
 
 use super::output::{Output, table};
 use crate::attach::Line;
 use crate::failed::Failed;
-use crate::ui::calls;
 use crate::ui::text::plural;
+use crate::ui::{calls, overlay};
 
 /// Shows the daemon's state.
 pub(super) fn status(directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
@@ -20,7 +20,7 @@ pub(super) fn status(directory: Option<PathBuf>, out: &mut Output) -> Result<(),
 /// Shows the overlay's state.
 pub(super) fn network(directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
     let (_line, snapshot) = Line::open(directory)?;
-    out.show(&snapshot.network, overlay)
+    out.show(&snapshot.network, in_detail)
 }
 
 fn in_words(snapshot: &Snapshot) -> String {
@@ -63,22 +63,41 @@ fn client_line(client: &ClientInfo, you: u32) -> String {
     format!("{} {}, user {}{mark}", client.client, client.name, client.uid)
 }
 
-fn overlay(network: &Network) -> String {
+fn in_detail(network: &Network) -> String {
     let buckets = network.buckets.iter().map(|(index, entries)| format!("{index}:{entries}"));
     let drops = network.drops.iter().map(|(reason, count)| format!("{reason} {count}"));
-    let lookups = match network.lookup_ms {
-        Some(ms) => format!("{}, {} found, median {ms} ms", network.lookups, network.lookups_found),
-        None => format!("{}, {} found", network.lookups, network.lookups_found),
-    };
-    let rows = [
-        ["state".to_owned(), presence(network)],
-        ["listening".to_owned(), network.listen.clone()],
-        ["seen as".to_owned(), network.observed.clone().unwrap_or_else(|| "unknown".to_owned())],
-        ["lookups".to_owned(), lookups],
-        ["buckets".to_owned(), or_none(buckets.collect::<Vec<_>>().join(" "))],
-        ["dropped".to_owned(), or_none(drops.collect::<Vec<_>>().join(", "))],
+    let seen = overlay::addresses(network);
+    let mut rows = vec![
+        ("state", if network.online { "online".to_owned() } else { format!("offline: {}", overlay::offline(network)) }),
+        ("role", overlay::role(network.role).to_owned()),
+        ("listening", network.listen.clone()),
     ];
-    table(&rows)
+    rows.extend(seen);
+    rows.extend([
+        ("network", overlay::size(network)),
+        ("table", overlay::table(network)),
+        ("buckets", or_none(buckets.collect::<Vec<_>>().join(" "))),
+        ("lookups", overlay::lookups(network)),
+        ("punched", overlay::punched(network)),
+        ("dropped", or_none(drops.collect::<Vec<_>>().join(", "))),
+    ]);
+    let rows: Vec<[String; 2]> = rows.into_iter().map(|(label, value)| [label.to_owned(), value]).collect();
+    format!("{}{}", table(&rows), peers(&network.peers))
+}
+
+/// The nodes known, closest first.
+fn peers(peers: &[Peer]) -> String {
+    if peers.is_empty() {
+        return String::new();
+    }
+    let mark = |on: bool| if on { "yes" } else { "no" }.to_owned();
+    let row = |peer: &Peer| {
+        let (rtt, heard) = (overlay::rtt(peer.rtt_us), overlay::heard(peer));
+        [peer.id.clone(), peer.address.clone(), rtt, heard, mark(peer.good), mark(peer.proven)]
+    };
+    let head = ["closest nodes", "address", "RTT", "heard", "good", "proven"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = [head].into_iter().chain(peers.iter().map(row)).collect();
+    format!("\n\n{}", table(&rows))
 }
 
 fn or_none(text: String) -> String {
@@ -106,11 +125,35 @@ mod tests {
 
     #[test]
     fn an_empty_overlay_is_described_too() {
-        let text = overlay(&Network { listen: "[::]:5004".into(), ..Network::default() });
-        assert_eq!(
-            text,
-            "state      offline, 0 nodes, 0 of them good\nlistening  [::]:5004\nseen as    unknown\n\
-             lookups    0, 0 found\nbuckets    none\ndropped    none"
-        );
+        let network = Network { listen: "[::]:5004".into(), bootstrap: 1, ..Network::default() };
+        let expected = [
+            "state      offline: no node of the network answers, nor does the bootstrap node configured: check the \
+             network, and bootstrap in dvsd.toml",
+            "role       peer: calls, and answers other nodes",
+            "listening  [::]:5004",
+            "network    not known",
+            "table      0 nodes, 0 good, 0 waiting for room",
+            "buckets    none",
+            "lookups    0 found, 0 not found, 0 under way",
+            "punched    none",
+            "dropped    none",
+        ];
+        assert_eq!(in_detail(&network), expected.join("\n"));
+    }
+
+    #[test]
+    fn addresses_and_peers_are_listed_with_what_they_mean() {
+        let text = in_detail(&example::snapshot().network);
+        for line in [
+            "IPv4       seen as 203.0.113.9:41822, NAT cone: calls come through directly",
+            "IPv6       seen as [2001:db8:7::9]:5004, no NAT: calls come through directly",
+            "lookups    110 found, usually in 180 ms, 2 not found, 1 under way",
+            "punched    3 through NAT on both sides",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        let last = text.lines().last().unwrap();
+        let cells: Vec<&str> = last.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(cells, [example::CAROL, "192.0.2.201:49152", "-", "2 h", "no", "no"]);
     }
 }

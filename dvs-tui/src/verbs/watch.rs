@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use dvs_proto::message::{CallInfo, CallState, Event};
+use dvs_proto::message::{CallInfo, CallState, Direction, Event};
 
 use super::output::Output;
 use crate::attach::Line;
 use crate::failed::Failed;
-use crate::ui::calls;
 use crate::ui::text::plural;
+use crate::ui::{calls, overlay};
 
 /// Events that wait for their commands; `watch --help` names the number. Reading on keeps the daemon from taking us
 /// for stuck.
@@ -113,6 +113,10 @@ fn variables(event: &Event) -> [(&'static str, String); 5] {
             (None, Some(if network.online { "online" } else { "offline" }.to_owned()), None, None)
         }
         Event::Activity { text, .. } => (None, None, None, Some(text)),
+        Event::Lookup(lookup) => {
+            let state = if lookup.missing.is_none() { "found" } else { "missing" };
+            (None, Some(state.to_owned()), Some(&lookup.peer), lookup.name.as_ref())
+        }
         Event::Audio(_) | Event::Levels(_) | Event::Stats(_) => (None, None, None, None),
     };
     [
@@ -143,6 +147,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Activity { .. } => "activity",
         Event::Levels(_) => "levels",
         Event::Stats(_) => "stats",
+        Event::Lookup(_) => "lookup",
     }
 }
 
@@ -172,6 +177,13 @@ fn in_words(event: &Event) -> String {
         }
         Event::Acted { client, action, .. } => format!("{} {action}", client.name),
         Event::Activity { text, .. } => text.clone(),
+        Event::Lookup(lookup) => {
+            let who = lookup.name.as_ref().unwrap_or(&lookup.peer);
+            match lookup.missing {
+                Some(reason) => format!("{who}: {}", calls::why(reason, Direction::Outgoing, who)),
+                None => format!("{who}: {}", overlay::found(lookup)),
+            }
+        }
         Event::Levels(_) | Event::Stats(_) => String::new(),
     };
     format!("{} {what}", kind(event))
@@ -179,7 +191,7 @@ fn in_words(event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dvs_proto::message::{ClientInfo, Direction};
+    use dvs_proto::message::ClientInfo;
 
     use super::*;
     use crate::ui::example;
@@ -229,7 +241,7 @@ mod tests {
         let help = cli.find_subcommand_mut("watch").unwrap().render_long_help().to_string();
         for state in "lookup connecting calling ringing alerting busy waiting active held reconnecting ending ended"
             .split(' ')
-            .chain(["contact-removed", "client-gone", "acted", "history", "audio", "network", "activity"])
+            .chain(["contact-removed", "client-gone", "acted", "history", "audio", "network", "activity", "lookup"])
             .chain(["DVS_EVENT", "DVS_CALL", "DVS_STATE", "DVS_PEER", "DVS_NAME", "1000"])
         {
             assert!(help.contains(state), "{state}");

@@ -74,6 +74,8 @@ pub enum EndCause {
     Offline,
     /// Found, but no session came about.
     Unreachable,
+    /// Found, but both sides are behind NAT that cannot be passed: only a relay would help.
+    NeedsRelay,
     /// A session stood, but the peer never replied to the call.
     NoReply,
     /// The peer shows another key than the pinned one.
@@ -98,7 +100,7 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every cause.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::HungUp,
         Self::PeerHungUp,
         Self::Declined,
@@ -111,6 +113,7 @@ impl EndCause {
         Self::NotFound,
         Self::Offline,
         Self::Unreachable,
+        Self::NeedsRelay,
         Self::NoReply,
         Self::KeyChanged,
         Self::Version,
@@ -138,6 +141,7 @@ impl EndCause {
             Self::NotFound => "not-found",
             Self::Offline => "offline",
             Self::Unreachable => "unreachable",
+            Self::NeedsRelay => "needs-relay",
             Self::NoReply => "no-reply",
             Self::KeyChanged => "key-changed",
             Self::Version => "version",

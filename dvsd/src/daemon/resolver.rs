@@ -22,8 +22,8 @@ const QUEUE: usize = 64;
 pub(crate) enum Purpose {
     /// Joining the overlay, whenever that comes about.
     Bootstrap,
-    /// Joining the overlay now.
-    Join,
+    /// Joining the overlay now, for the sake of finding this peer if there is one.
+    Join(Option<NodeId>),
     /// Finding this peer.
     Hints(NodeId),
 }

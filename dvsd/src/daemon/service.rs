@@ -82,7 +82,7 @@ impl Service {
         }
         let node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
         let world = World { udp, server, store, talks, resolver };
-        let desk = Desk::new(loaded.history);
+        let desk = Desk::new(loaded.history, convert::part(config));
         let mut service = Self {
             node,
             world,
@@ -153,7 +153,12 @@ impl Service {
     pub(crate) fn resolved(&mut self, resolved: &Resolved) {
         let addresses: Vec<_> = resolved.addresses.iter().copied().filter(|to| self.reaches(*to)).collect();
         match resolved.purpose {
-            Purpose::Bootstrap | Purpose::Join => self.input(Input::Bootstrap(&addresses)),
+            Purpose::Bootstrap => self.input(Input::Bootstrap(&addresses)),
+            Purpose::Join(peer) => {
+                self.input(Input::Bootstrap(&addresses));
+                // A search that had nobody to ask begins anew.
+                peer.into_iter().for_each(|peer| self.input(Input::Hints { peer, addresses: &[] }));
+            }
             Purpose::Hints(peer) => self.input(Input::Hints { peer, addresses: &addresses }),
         }
     }
@@ -164,14 +169,15 @@ impl Service {
         (addresses.into_iter().filter(|to| self.reaches(*to)).collect(), names)
     }
 
-    /// Joins the overlay through the nodes that an invite names.
-    pub(crate) fn join_through(&mut self, invite: &Invite) {
+    /// Joins the overlay through the nodes that an invite names. Returns the names among them that must be resolved
+    /// first.
+    pub(crate) fn join_through(&mut self, invite: &Invite) -> Vec<HostPort> {
         let via: Vec<HostPort> = invite.via.iter().map(|(_, at)| at.clone()).collect();
         let (addresses, names) = split(&via);
         if !addresses.is_empty() {
-            self.resolved(&Resolved { purpose: Purpose::Join, addresses });
+            self.resolved(&Resolved { purpose: Purpose::Join(None), addresses });
         }
-        names.into_iter().for_each(|name| self.world.resolver.resolve(Purpose::Join, name));
+        names
     }
 
     /// Whether the socket can send to this kind of address at all.

@@ -3,6 +3,8 @@
 
 use core::net::SocketAddr;
 
+use thiserror::Error;
+
 use super::{CallError, CallNumber, Contact, DialError, Drain, EndCause, MAIN, Node, PeopleError};
 
 use crate::call::CallKey;
@@ -18,7 +20,37 @@ pub struct Hints<'a> {
     pub to_follow: usize,
 }
 
+/// Searches asked for by the user at a time; the others of routing are left to calls.
+const MAX_LOOKUPS: usize = 16;
+
+/// Why a peer is not looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LookUpError {
+    /// The way to the peer is known, or being searched for already.
+    #[error("there is a call with them already; dvs-tui status shows the way to them")]
+    InCall,
+    /// So many are under way that the rest is left to calls.
+    #[error("too many lookups at once; wait for some to end")]
+    TooMany,
+}
+
 impl Node {
+    /// Looks for `peer` without calling; [`Event::LookedUp`](super::Event::LookedUp) says what came of it. `hints` are
+    /// as for [`Node::dial`].
+    pub fn look_up(&mut self, peer: NodeId, hints: Hints<'_>, now: Now) -> (Result<(), LookUpError>, Drain<'_>) {
+        let outcome = if self.calls.calls().any(|call| call.key.peer == peer) {
+            Err(LookUpError::InCall)
+        } else if self.lookups.len() >= MAX_LOOKUPS && !self.lookups.contains_key(&peer) {
+            Err(LookUpError::TooMany)
+        } else {
+            self.lookups.entry(peer).or_insert(now.mono);
+            self.unresolved.insert(peer, hints.to_follow);
+            self.routing.find(peer, hints.addresses, now, &mut self.random);
+            Ok(())
+        };
+        (outcome, self.drain(now))
+    }
+
     /// Calls `peer`. When `fingerprint` is given the peer's key must have it, for this call: only the address book
     /// pins for good. `hints` says where the peer may be, and the search waits for the
     /// [`Input::Hints`](super::Input::Hints) that follow.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What each layer's events mean to the others.
 
-use super::{Event, MAIN, Node, Output};
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::{Event, LookedUp, MAIN, Node, Output};
 use crate::call::{CallEvent, CallKey, CallNumber, EndCause, Verdict};
 use crate::id::{Fingerprint, NodeId};
 use crate::path::Path;
@@ -34,7 +37,8 @@ impl Node {
     fn pump_routing(&mut self, now: Now) -> bool {
         let Some(event) = self.routing.poll_event() else { return false };
         match event {
-            RoutingEvent::Found { target, addresses, .. } => {
+            RoutingEvent::Found { target, addresses, took } => {
+                self.looked_up(target, addresses.clone(), Some(took), None, now);
                 let paths = addresses.into_iter().map(|(address, rtt)| (Path::direct(address), Some(rtt))).collect();
                 self.found.insert(target, paths);
                 self.calls.peer_found(CallKey { local: MAIN, peer: target }, now);
@@ -44,8 +48,10 @@ impl Node {
                 let cause = match why {
                     Missing::Offline => EndCause::Offline,
                     Missing::Unknown => EndCause::NotFound,
-                    Missing::Unreachable | Missing::NeedsRelay => EndCause::Unreachable,
+                    Missing::Unreachable => EndCause::Unreachable,
+                    Missing::NeedsRelay => EndCause::NeedsRelay,
                 };
+                self.looked_up(target, Vec::new(), None, Some(cause), now);
                 self.calls.peer_not_found(CallKey { local: MAIN, peer: target }, cause, now);
             }
             RoutingEvent::Online | RoutingEvent::Offline | RoutingEvent::ObservedChanged(_) => {
@@ -53,6 +59,23 @@ impl Node {
             }
         }
         true
+    }
+
+    /// Tells the user who asked for a search what came of it.
+    fn looked_up(
+        &mut self,
+        peer: NodeId,
+        addresses: Vec<(SocketAddr, Duration)>,
+        took: Option<Duration>,
+        missing: Option<EndCause>,
+        now: Now,
+    ) {
+        let Some(started) = self.lookups.remove(&peer) else { return };
+        let took = took.unwrap_or(now.mono.since(started));
+        self.outputs.push_back(Output::Event(Event::LookedUp(LookedUp { peer, addresses, took, missing })));
+        if !self.calls.calls().any(|call| call.key.peer == peer) {
+            self.forget_search(peer);
+        }
     }
 
     fn pump_sessions(&mut self, now: Now) -> bool {
@@ -156,11 +179,13 @@ impl Node {
             }
             CallEvent::StartMedia { key, number, .. } => {
                 self.talking.insert(number, key);
+                self.remember_address(key);
                 self.outputs.push_back(Output::StartAudio { call: number });
             }
             CallEvent::StopMedia { number, .. } => {
                 if let Some(key) = self.talking.remove(&number) {
                     self.spoken_with(key, now);
+                    self.remember_address(key);
                 }
                 self.outputs.push_back(Output::StopAudio { call: number });
             }
@@ -184,6 +209,14 @@ impl Node {
         }
     }
 
+    /// Where a contact is talked to, it may be found the next time, too.
+    fn remember_address(&mut self, key: CallKey) {
+        let session = self.sessions.session_of(key.local, key.peer);
+        if let Some(Path::Direct(address)) = session.and_then(|session| self.sessions.stats(session)).map(|s| s.path) {
+            self.people.reached(key.peer, address);
+        }
+    }
+
     /// A session that is already there saves the whole search.
     fn find_peer(&mut self, key: CallKey, now: Now) {
         if self.sessions.session_of(key.local, key.peer).is_some() {
@@ -196,16 +229,22 @@ impl Node {
 
     /// The session itself stays for a while: the next call to the same peer starts at once.
     fn stop_searching(&mut self, key: CallKey) {
-        self.routing.cancel(key.peer);
         self.sessions.cancel_connect(key.local, key.peer);
         self.hints.remove(&key.peer);
-        self.unresolved.remove(&key.peer);
-        self.found.remove(&key.peer);
+        if !self.lookups.contains_key(&key.peer) {
+            self.forget_search(key.peer);
+        }
         // What an invite said of the key held for the call it was dialled with.
         if !self.calls.calls().any(|call| call.key == key) {
             let pinned = self.people.contact(key.peer).and_then(|contact| contact.fingerprint);
             self.sessions.pin(key.peer, pinned);
         }
+    }
+
+    fn forget_search(&mut self, peer: NodeId) {
+        self.routing.cancel(peer);
+        self.unresolved.remove(&peer);
+        self.found.remove(&peer);
     }
 
     fn pump_people(&mut self) -> bool {

@@ -13,13 +13,13 @@ use core::time::Duration;
 
 use crate::call::{CallKey, CallNumber, Calls, State};
 use crate::crypto::identity::Identity;
-use crate::id::{Invite, LocalId, NodeId};
+use crate::id::{Invite, LocalId, MAX_HINTS, NodeId};
 use crate::path::{Path, Scope, Transmit};
 use crate::people::People;
 use crate::random::Random;
-use crate::routing::{Routing, RoutingConfig};
+use crate::routing::{NatKind, Routing, RoutingConfig};
 use crate::session::{SessionId, Sessions};
-use crate::time::{Deadline, Now};
+use crate::time::{Deadline, Instant, Now};
 use crate::wire::control::{MediaReport, Reason};
 use crate::wire::{Layer, Malformed};
 
@@ -28,7 +28,7 @@ mod glue;
 #[cfg(test)]
 mod tests;
 
-pub use self::commands::Hints;
+pub use self::commands::{Hints, LookUpError};
 pub use crate::call::{CallConfig, CallError, CallView, DialError, EndCause};
 pub use crate::people::{Contact, PeopleConfig, PeopleError};
 pub use crate::routing::Status as RoutingStatus;
@@ -143,6 +143,21 @@ pub enum Event {
     KeyChanged(NodeId),
     /// The overlay was joined, left, or sees us at another address.
     Network,
+    /// A search asked for by [`Node::look_up`] is over.
+    LookedUp(LookedUp),
+}
+
+/// What came of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedUp {
+    /// Who was looked for.
+    pub peer: NodeId,
+    /// Where it answered, with the round-trip time, quickest first; none when it was not found.
+    pub addresses: Vec<(SocketAddr, Duration)>,
+    /// How long the search took.
+    pub took: Duration,
+    /// Why it was not found.
+    pub missing: Option<EndCause>,
 }
 
 /// The state machine of a whole daemon.
@@ -157,6 +172,8 @@ pub struct Node {
     hints: BTreeMap<NodeId, Vec<SocketAddr>>,
     /// How many host names are still being resolved for a search.
     unresolved: BTreeMap<NodeId, usize>,
+    /// Searches that the user asked for without calling, and since when.
+    lookups: BTreeMap<NodeId, Instant>,
     /// Where peers were found, until the handshake took over.
     found: BTreeMap<NodeId, Vec<(Path, Option<Duration>)>>,
     /// Whom each session is with.
@@ -186,6 +203,7 @@ impl Node {
             random,
             hints: BTreeMap::new(),
             unresolved: BTreeMap::new(),
+            lookups: BTreeMap::new(),
             found: BTreeMap::new(),
             peers: BTreeMap::new(),
             talking: BTreeMap::new(),
@@ -245,7 +263,8 @@ impl Node {
         if let Some(names) = self.unresolved.get_mut(&peer) {
             *names = names.saturating_sub(1);
         }
-        if self.calls.calls().any(|call| call.key.peer == peer && call.state == State::Lookup) {
+        let calls = self.calls.calls().any(|call| call.key.peer == peer && call.state == State::Lookup);
+        if calls || self.lookups.contains_key(&peer) {
             self.routing.find(peer, addresses, now, &mut self.random);
         }
     }
@@ -316,14 +335,30 @@ impl Node {
         &self.drops
     }
 
-    /// The invite of this node: ID, fingerprint, and the address other nodes see it at.
-    pub fn invite(&self, now: Now) -> Invite {
+    /// The invite of this node: ID, fingerprint, the public addresses other nodes see it at, and public nodes of the
+    /// overlay. `local` are further addresses to name, of use to some only.
+    pub fn invite(&self, local: &[SocketAddr], now: Now) -> Invite {
         let public = self.identity.public();
         let mut invite = Invite::bare(public.id());
         invite.fingerprint = Some(public.fingerprint());
-        let observed = self.routing.status(now).observed;
-        invite.at.extend(observed.and_then(|address| address.to_string().parse().ok()));
+        for address in self.public_addresses(now).iter().chain(local) {
+            let hint = address.to_string().parse().ok().filter(|hint| !invite.at.contains(hint));
+            invite.at.extend(hint.filter(|_| invite.at.len() < MAX_HINTS));
+        }
+        let nodes = self.routing.verified_public(now).into_iter();
+        invite.via = nodes.filter_map(|(id, address)| Some((id, address.to_string().parse().ok()?))).collect();
         invite
+    }
+
+    /// Where anybody may reach us. A symmetric NAT has another address for everybody.
+    fn public_addresses(&self, now: Now) -> Vec<SocketAddr> {
+        let status = self.routing.status(now);
+        let single = status.observed;
+        let v4 = status.observed_v4.or(single.filter(SocketAddr::is_ipv4));
+        let v6 = status.observed_v6.or(single.filter(SocketAddr::is_ipv6));
+        let fixed = [(v4, status.nat_v4), (v6, status.nat_v6)].into_iter();
+        let fixed = fixed.filter(|(_, nat)| *nat != NatKind::Symmetric).filter_map(|(address, _)| address);
+        fixed.filter(|address| Scope::of(*address) == Scope::Global).collect()
     }
 }
 

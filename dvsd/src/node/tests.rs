@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Config, Drain, Event, Hints, Input, Node, Output};
+use super::{Config, Drain, Event, Hints, Input, LookUpError, LookedUp, Node, Output};
 use crate::call::{CallConfig, CallNumber, CallView, EndCause, State};
 use crate::crypto::identity::{Identity, KeyKind};
 use crate::id::{Fingerprint, Invite, NodeId};
@@ -27,6 +27,7 @@ struct Host {
     sound: Vec<CallNumber>,
     /// How often its user was warned of a changed key.
     warnings: usize,
+    looked_up: Vec<LookedUp>,
     deadline: Option<Instant>,
 }
 
@@ -84,6 +85,7 @@ impl Net {
             played: Vec::new(),
             sound: Vec::new(),
             warnings: 0,
+            looked_up: Vec::new(),
             deadline: Some(self.now.mono),
         };
         self.hosts.push(host);
@@ -115,6 +117,7 @@ impl Net {
             }
             Output::Transmit(_) => panic!("no tunnels here"),
             Output::Event(Event::Call(view)) => drop(host.calls.insert(view.number, view)),
+            Output::Event(Event::LookedUp(lookup)) => host.looked_up.push(lookup),
             Output::Event(Event::KeyChanged(_)) => host.warnings += 1,
             Output::Event(_) | Output::PeerReport { .. } => {}
             Output::Play { call, seq, payload } => host.played.push((call, seq, payload)),
@@ -402,4 +405,104 @@ fn a_contact_that_calls_with_another_key_than_the_pinned_one_is_shown_once_and_n
     assert!(net.hosts[1].calls.is_empty());
     assert!(net.hosts[1].node.people().contact(peer).unwrap().changed);
     assert_eq!(net.hosts[1].warnings, 1);
+}
+
+#[test]
+fn a_lookup_finds_a_peer_without_disturbing_it() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let (peer, address, now) = (net.hosts[2].id(), net.hosts[2].address, net.now);
+    net.command(1, |node| node.look_up(peer, Hints::default(), now)).unwrap();
+    net.run(Duration::from_secs(3));
+    let found = net.hosts[1].looked_up.pop().unwrap();
+    assert_eq!((found.peer, found.missing), (peer, None));
+    assert_eq!(found.addresses.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [address]);
+    assert!(found.took >= found.addresses[0].1 && found.took < Duration::from_secs(1), "{found:?}");
+    assert!(net.hosts[1].looked_up.is_empty(), "it is told once");
+    assert!(net.hosts[1].calls.is_empty() && net.hosts[2].calls.is_empty());
+}
+
+#[test]
+fn a_lookup_in_vain_says_why() {
+    let nobody = NodeId([0x42; 20]);
+    for (hosts, cause) in [(3, EndCause::NotFound), (1, EndCause::Offline)] {
+        let mut net = Net::new(hosts, UnknownCallers::Ring);
+        let (index, now) = (hosts - 1, net.now);
+        net.command(index, |node| node.look_up(nobody, Hints::default(), now)).unwrap();
+        net.run(Duration::from_secs(20));
+        let lookup = net.hosts[index].looked_up.pop().unwrap();
+        assert_eq!((lookup.missing, lookup.addresses.len()), (Some(cause), 0));
+    }
+}
+
+#[test]
+fn a_call_takes_over_the_search_of_a_lookup_and_both_are_answered() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let (peer, now) = (net.hosts[2].id(), net.now);
+    net.command(1, |node| node.look_up(peer, Hints::default(), now)).unwrap();
+    net.dial(1, 2);
+    let refused = net.command(1, |node| node.look_up(peer, Hints::default(), now));
+    assert_eq!(refused, Err(LookUpError::InCall));
+    net.run(Duration::from_millis(500));
+    assert_eq!(net.hosts[1].looked_up.len(), 1);
+    assert_eq!(net.hosts[1].call().state, State::Ringing);
+}
+
+#[test]
+fn hanging_up_leaves_a_lookup_of_the_same_peer_alone() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let (nobody, now) = (NodeId([0x42; 20]), net.now);
+    net.command(1, |node| node.look_up(nobody, Hints::default(), now)).unwrap();
+    net.command(1, |node| node.dial(nobody, None, Hints::default(), now)).unwrap();
+    net.command(1, |node| node.hang_up(None, now)).unwrap();
+    net.run(Duration::from_secs(20));
+    assert_eq!(net.hosts[1].looked_up.len(), 1);
+}
+
+#[test]
+fn lookups_leave_room_for_calls() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let now = net.now;
+    for number in 0..16 {
+        net.command(1, |node| node.look_up(NodeId([number; 20]), Hints::default(), now)).unwrap();
+    }
+    let refused = net.command(1, |node| node.look_up(NodeId([0x42; 20]), Hints::default(), now));
+    assert_eq!(refused, Err(LookUpError::TooMany));
+    net.dial(1, 2);
+    net.run(Duration::from_millis(500));
+    assert_eq!(net.hosts[1].call().state, State::Ringing);
+    net.run(Duration::from_secs(20));
+    assert_eq!(net.hosts[1].looked_up.len(), 16);
+}
+
+#[test]
+fn where_a_contact_was_talked_to_is_remembered_on_both_sides() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let (ids, now) = ([1, 2].map(|index| net.hosts[index].id().to_string()), net.now);
+    net.command(1, |node| node.add_contact("Two", &ids[1], now)).unwrap();
+    net.command(2, |node| node.add_contact("One", &ids[0], now)).unwrap();
+    net.dial(1, 2);
+    net.run(Duration::from_millis(500));
+    let last = |net: &Net, index: usize, peer: usize| {
+        net.hosts[index].node.people().contact(net.hosts[peer].id()).unwrap().last_address
+    };
+    assert_eq!(last(&net, 1, 2), None, "it only rings");
+    net.answer(2);
+    net.run(Duration::from_millis(500));
+    assert_eq!(last(&net, 1, 2), Some(net.hosts[2].address));
+    assert_eq!(last(&net, 2, 1), Some(net.hosts[1].address));
+}
+
+#[test]
+fn an_invite_names_public_addresses_and_public_nodes_and_what_it_is_told() {
+    let net = Net::new(6, UnknownCallers::Ring);
+    let local = ["192.168.1.7:5004".parse().unwrap(), net.hosts[5].address];
+    let [public, whole] = [&[][..], &local].map(|local| net.hosts[5].node.invite(local, net.now));
+    assert_eq!(public.at.iter().map(ToString::to_string).collect::<Vec<_>>(), ["198.18.5.1:5004"]);
+    assert_eq!(whole.at.iter().map(ToString::to_string).collect::<Vec<_>>(), ["198.18.5.1:5004", "192.168.1.7:5004"]);
+    assert_eq!(public.via.len(), 3);
+    for (id, at) in &public.via {
+        let host = net.hosts.iter().find(|host| host.id() == *id).unwrap();
+        assert_eq!(at.to_string(), host.address.to_string());
+    }
+    assert_eq!(public.to_string().parse(), Ok(public));
 }

@@ -2,13 +2,13 @@
 //! The address book: find, add, rename, remove, block, verify.
 
 use super::name::{checked, folded, looks_like_id};
-use super::{Contact, MAX_CONTACTS, People, PeopleError, PeopleEvent};
+use super::{Contact, MAX_CONTACTS, People, PeopleError, PeopleEvent, has_addresses};
 use crate::id::{Fingerprint, Invite, NodeId};
 
 /// Whom an entered text means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// Who, with the address hints of an invite. Its fingerprint is the one a session needs: the pinned one, or
+    /// Who, with the address hints of an invite and those known of a contact. Its fingerprint is the one a session needs: the pinned one, or
     /// the invite's, or none.
     pub invite: Invite,
     /// The contact's name, if it is one.
@@ -42,6 +42,9 @@ impl People {
             None => parsed(text)?,
         };
         invite.fingerprint = self.agreed_key(&invite)?;
+        if let Some(contact) = self.contacts.get(&invite.id) {
+            contact.complete(&mut invite);
+        }
         let name = self.name_of(invite.id).map(str::to_owned);
         let target = match self.contacts.get(&invite.id) {
             _ if self.own.contains(&invite.id) => Target::Own,
@@ -71,7 +74,8 @@ impl People {
     }
 
     /// Stores a contact under `name`; `target` is an ID or an invite, whose fingerprint is pinned. So is a key that
-    /// this ID was seen with before.
+    /// this ID was seen with before. An invite with addresses may be added again under the same name: then these
+    /// replace the ones known.
     ///
     /// # Errors
     /// For a name or target that cannot be used, or a full address book.
@@ -81,13 +85,17 @@ impl People {
         if self.own.contains(&invite.id) {
             return Err(PeopleError::OwnId);
         }
-        if let Some(known) = self.name_of(invite.id) {
+        let renews = |known: &str| folded(known) == folded(name) && has_addresses(&invite);
+        if let Some(known) = self.name_of(invite.id).filter(|known| !renews(known)) {
             return Err(PeopleError::AlreadyContact(known.to_owned()));
         }
         self.check_free(name, invite.id)?;
         let fingerprint = self.agreed_key(&invite)?;
         let mut contact = self.entry(invite.id)?;
-        contact.name = name.to_owned();
+        if !contact.is_named() {
+            contact.name = name.to_owned();
+        }
+        contact.renew_addresses(&invite);
         if contact.fingerprint != fingerprint {
             contact.fingerprint = fingerprint;
             self.events.push_back(PeopleEvent::Pin { peer: contact.id, fingerprint });
@@ -299,6 +307,45 @@ mod tests {
         people.seen(BERT, KEY, Now::default()).unwrap();
         assert_eq!(people.add("Bert", &BERT.to_string()).unwrap().fingerprint, Some(KEY));
         assert!(events(&mut people).contains(&PeopleEvent::Pin { peer: BERT, fingerprint: Some(KEY) }));
+    }
+
+    #[test]
+    fn a_contact_keeps_the_addresses_of_its_invite_and_where_it_was_last() {
+        let mut people = people();
+        let invite = format!("dvs:{BERT}?at=198.18.0.1:5004&at=bert.example:5004&via={ANNA}@198.18.0.9:5004");
+        people.add("Bert", &invite).unwrap();
+        let texts = |people: &People, text: &str| {
+            let invite = people.resolve(text).unwrap().invite;
+            let at: Vec<String> = invite.at.iter().map(ToString::to_string).collect();
+            (at, invite.via.len())
+        };
+        assert_eq!(texts(&people, "bert"), (vec!["198.18.0.1:5004".into(), "bert.example:5004".into()], 1));
+        people.reached(BERT, "198.18.0.2:6000".parse().unwrap());
+        people.reached(BERT, "198.18.0.1:5004".parse().unwrap());
+        assert_eq!(texts(&people, &BERT.to_string()).0, ["198.18.0.1:5004", "bert.example:5004"]);
+        events(&mut people);
+        people.reached(BERT, "198.18.0.1:5004".parse().unwrap());
+        assert_eq!(events(&mut people), [], "no news need not be stored");
+        people.reached(BERT, "[2001:db8::2]:6000".parse().unwrap());
+        let typed = format!("dvs:{BERT}?at=198.18.7.7:5004");
+        let at = ["198.18.7.7:5004", "[2001:db8::2]:6000", "198.18.0.1:5004", "bert.example:5004"];
+        assert_eq!(texts(&people, &typed).0, at);
+    }
+
+    #[test]
+    fn adding_an_invite_again_renews_its_addresses_and_nothing_else() {
+        let mut people = people();
+        people.add("Bert", &format!("dvs:{BERT}?at=198.18.0.1:5004&via={ANNA}@198.18.0.9:5004")).unwrap();
+        let newer = format!("dvs:{BERT}?at=198.18.0.2:5004");
+        let contact = people.add("bert", &newer).unwrap();
+        assert_eq!(
+            (contact.at[0].to_string().as_str(), contact.at.len(), contact.via.len()),
+            ("198.18.0.2:5004", 1, 0)
+        );
+        let taken = Err(PeopleError::AlreadyContact("Bert".into()));
+        assert_eq!(people.add("Robert", &newer), taken);
+        assert_eq!(people.add("bert", &BERT.to_string()), taken);
+        assert_eq!(people.contacts().count(), 2);
     }
 
     #[test]

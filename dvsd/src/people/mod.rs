@@ -6,11 +6,12 @@
 //! was seen with while it was nobody's contact is remembered for this run, so that adding a caller pins the key
 //! that called.
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, VecDeque};
 
 use thiserror::Error;
 
-use crate::id::{Fingerprint, IdError, NodeId};
+use crate::id::{Fingerprint, HostPort, IdError, Invite, NodeId};
 use crate::time::Now;
 
 mod book;
@@ -60,12 +61,29 @@ pub struct Contact {
     pub blocked: bool,
     /// Seconds since 1970 of the last authenticated contact, to the minute.
     pub last_seen: Option<u64>,
+    /// Where its latest invite says that it may be; at most [`MAX_HINTS`](crate::id::MAX_HINTS).
+    pub at: Vec<HostPort>,
+    /// Nodes through which its overlay can be joined, as its latest invite says; as many.
+    pub via: Vec<(NodeId, HostPort)>,
+    /// Where it was when it was talked to last.
+    pub last_address: Option<SocketAddr>,
 }
 
 impl Contact {
     /// A contact of whom nothing but ID and name is known.
     pub const fn new(id: NodeId, name: String) -> Self {
-        Self { id, name, fingerprint: None, verified: false, changed: false, blocked: false, last_seen: None }
+        Self {
+            id,
+            name,
+            fingerprint: None,
+            verified: false,
+            changed: false,
+            blocked: false,
+            last_seen: None,
+            at: Vec::new(),
+            via: Vec::new(),
+            last_address: None,
+        }
     }
 
     /// The one word for blocked, changed, verified, pinned or not, the gravest first.
@@ -79,10 +97,35 @@ impl Contact {
         }
     }
 
+    /// Takes over the addresses of an invite, if it has any.
+    fn renew_addresses(&mut self, invite: &Invite) {
+        if has_addresses(invite) {
+            self.at.clone_from(&invite.at);
+            self.via.clone_from(&invite.via);
+        }
+    }
+
+    /// Adds to `invite` where this contact may be, the likeliest place first.
+    fn complete(&self, invite: &mut Invite) {
+        let last = self.last_address.and_then(|address| address.to_string().parse().ok());
+        for address in last.iter().chain(&self.at) {
+            if !invite.at.contains(address) {
+                invite.at.push(address.clone());
+            }
+        }
+        let news: Vec<_> = self.via.iter().filter(|node| !invite.via.contains(node)).cloned().collect();
+        invite.via.extend(news);
+    }
+
     /// Whether the user gave it a name, not only blocked it.
     pub const fn is_named(&self) -> bool {
         !self.name.is_empty()
     }
+}
+
+/// Whether an invite says more than who is meant.
+const fn has_addresses(invite: &Invite) -> bool {
+    !(invite.at.is_empty() && invite.via.is_empty())
 }
 
 /// What others must know of a change here.
@@ -257,6 +300,15 @@ impl People {
             self.events.push_back(PeopleEvent::Pin { peer, fingerprint: new_key });
         }
         if stale || new_key.is_some() {
+            self.events.push_back(PeopleEvent::Changed(contact.clone()));
+        }
+    }
+
+    /// Somebody at `address` is `peer`, and was talked to. What is remembered of a contact is changed by that.
+    pub fn reached(&mut self, peer: NodeId, address: SocketAddr) {
+        let Some(contact) = self.contacts.get_mut(&peer) else { return };
+        if contact.last_address != Some(address) {
+            contact.last_address = Some(address);
             self.events.push_back(PeopleEvent::Changed(contact.clone()));
         }
     }

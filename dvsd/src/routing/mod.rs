@@ -28,7 +28,7 @@ use self::tokens::{Issuer, Received};
 use self::upkeep::Upkeep;
 use crate::crypto::identity::Identity;
 use crate::id::NodeId;
-use crate::path::{Path, Scope, Transmit, unmapped};
+use crate::path::{Path, Prefix, Scope, Transmit, unmapped};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
 use crate::wire::routing::{Message, Packet};
@@ -394,6 +394,20 @@ impl Routing {
     pub fn saved(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
         const SAVED: usize = 200;
         self.table.good_nodes(now.mono).take(SAVED).map(|node| (node.id, node.address)).collect()
+    }
+
+    /// Nodes good for the `via` of an invite: up to three with global addresses of different prefixes that answered
+    /// within 15 minutes.
+    pub fn verified_public(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
+        const ENOUGH: usize = 3;
+        let mut chosen: Vec<(NodeId, SocketAddr)> = Vec::new();
+        for node in self.table.good_nodes(now.mono).filter(|node| Scope::of(node.address) == Scope::Global) {
+            let is_near = chosen.iter().any(|(_, other)| Prefix::of(*other) == Prefix::of(node.address));
+            if chosen.len() < ENOUGH && !is_near {
+                chosen.push((node.id, node.address));
+            }
+        }
+        chosen
     }
 
     /// How things stand.

@@ -315,6 +315,7 @@ impl App {
         match command {
             Command::Act(action) => self.act(action),
             Command::Call(who) => self.dial(who),
+            Command::Lookup(target) => self.ask(Purpose::Lookup, Request::Lookup { target }),
             Command::Mute(on) => self.mute(on),
             Command::Deafen(on) => self.deafen(on),
             Command::Add { name, target } => {

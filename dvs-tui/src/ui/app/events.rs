@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use dvs_proto::message::{
-    CallInfo, CallState, ClientInfo, Contact, Direction, EndReason, Event, Levels, Network, PastCall, Request,
+    CallInfo, CallState, ClientInfo, Contact, Direction, EndReason, Event, Levels, Lookup, Network, PastCall, Request,
     Snapshot, ToClient,
 };
 
 use super::requests::Purpose;
 use super::{App, Link, TRAIL};
-use crate::ui::calls::{self, Actor, Change, Finished, Ongoing, talking, who, why_by};
+use crate::ui::calls::{self, Actor, Change, Finished, Ongoing, named, talking, who, why_by};
+use crate::ui::overlay;
 use crate::ui::sanitise::Clean;
 
 /// Past calls kept.
@@ -28,7 +29,7 @@ impl App {
     fn event(&mut self, event: Event) {
         match event {
             Event::Call(info) => self.call_changed(info),
-            Event::Network(network) => self.network_changed(network),
+            Event::Network(network) => self.network_changed(*network),
             Event::Audio(audio) => self.daemon.audio = audio,
             Event::Contact(contact) => self.contact_changed(contact),
             Event::ContactRemoved { id } => self.contact_removed(&id),
@@ -38,6 +39,7 @@ impl App {
             Event::Acted { client, call, .. } => self.acted(client, call),
             Event::Activity { at, text } => self.record_at(at, text),
             Event::Levels(levels) => self.levels_came(levels),
+            Event::Lookup(lookup) => self.looked_up(&lookup),
             Event::Stats(stats) => {
                 if let Some(rtt) = stats.rtt_us {
                     self.trail.push_back(rtt);
@@ -106,7 +108,23 @@ impl App {
         self.record(line);
     }
 
-    fn network_changed(&mut self, network: Network) {
+    /// A search is over that this client or another asked for.
+    fn looked_up(&mut self, lookup: &Lookup) {
+        let name = named(lookup.name.as_deref(), &lookup.peer, self.theme());
+        let outcome = match lookup.missing {
+            Some(EndReason::Offline) => overlay::offline(&self.daemon.network),
+            Some(reason) => calls::why(reason, Direction::Outgoing, &name),
+            None => overlay::found(lookup),
+        };
+        let line = format!("{name}: {outcome}");
+        if self.looking.as_ref() == Some(&lookup.peer) {
+            self.looking = None;
+            self.say(line.clone(), lookup.missing.is_some());
+        }
+        self.record(line);
+    }
+
+    pub(super) fn network_changed(&mut self, network: Network) {
         match (self.daemon.network.online, network.online) {
             (false, true) => self.record("online: other nodes answer"),
             (true, false) => self.record("offline: no other node answers"),

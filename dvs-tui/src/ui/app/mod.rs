@@ -39,6 +39,8 @@ pub(crate) const RING_CYCLE: Duration = Duration::from_secs(6);
 const NOTICE_TIME: Duration = Duration::from_secs(8);
 /// How long "hang up and quit" waits for the daemon's word.
 const LEAVE_TIME: Duration = Duration::from_secs(3);
+/// How often the network is asked for while its screen is shown.
+const NETWORK_TIME: Duration = Duration::from_secs(2);
 /// Lines of the log kept.
 const LOG_LINES: usize = 500;
 /// Round-trip times kept for the sparkline.
@@ -213,6 +215,10 @@ pub(crate) struct App {
     pending: BTreeMap<u32, Purpose>,
     next_id: u32,
     levels_wanted: bool,
+    /// When the network was asked for last, while its screen is shown.
+    network_asked: Option<Duration>,
+    /// Who is looked for on behalf of this client.
+    looking: Option<String>,
     title: String,
     leaving: Option<Duration>,
     effects: Vec<Effect>,
@@ -243,6 +249,8 @@ impl App {
             pending: BTreeMap::new(),
             next_id: 1,
             levels_wanted: false,
+            network_asked: None,
+            looking: None,
             title: String::new(),
             leaving: None,
             effects: Vec::new(),
@@ -385,6 +393,7 @@ impl App {
     fn settle(&mut self) {
         self.settle_incoming();
         self.settle_levels();
+        self.settle_network();
         self.settle_title();
     }
 
@@ -433,6 +442,16 @@ impl App {
             if self.link == Link::Up {
                 self.ask(Purpose::Quiet, Request::Levels { on: wanted });
             }
+        }
+    }
+
+    /// What changes in the network all the time is only asked for while it is shown.
+    fn settle_network(&mut self) {
+        if self.view != View::Network || self.link != Link::Up {
+            self.network_asked = None;
+        } else if self.network_asked.is_none_or(|asked| self.now.mono >= asked + NETWORK_TIME) {
+            self.network_asked = Some(self.now.mono);
+            self.ask(Purpose::Quiet, Request::Network);
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) enum Purpose {
     Quiet,
     /// To see whose a typed text is.
     Resolve { text: String },
+    /// To look for somebody without calling.
+    Lookup,
     /// To take a call off hold.
     Resume,
     /// To answer a call at this client.
@@ -93,6 +95,10 @@ impl App {
             (Purpose::Mute, Reply::Switched { on }) => self.daemon.audio.muted = on,
             (Purpose::Deafen, Reply::Switched { on }) => self.daemon.audio.deafened = on,
             (Purpose::Leave, _) => self.quit(None),
+            (Purpose::Lookup, Reply::Target(target)) => {
+                self.say(format!("looking for {}", target.name.as_ref().unwrap_or(&target.id)), false);
+                self.looking = Some(target.id);
+            }
             (Purpose::Resume, Reply::Call(info)) => self.resumed(info),
             (Purpose::Form { done }, reply) => {
                 self.popup = None;
@@ -126,7 +132,8 @@ impl App {
             Reply::Snapshot(snapshot) => self.take_snapshot(*snapshot),
             Reply::History(history) => self.daemon.history = history,
             Reply::Contacts(contacts) => contacts.into_iter().for_each(|contact| self.contact_changed(contact)),
-            Reply::Done | Reply::Target(_) | Reply::Switched { .. } | Reply::Stats(_) => {}
+            Reply::Network(network) => self.network_changed(*network),
+            Reply::Done | Reply::Target(_) | Reply::Switched { .. } | Reply::Stats(_) | Reply::Invite(_) => {}
         }
     }
 
@@ -143,9 +150,12 @@ impl App {
                 self.say(why, true);
             }
             Purpose::Leave => self.quit(None),
-            Purpose::Act | Purpose::Resume | Purpose::Told { .. } | Purpose::Mute | Purpose::Deafen => {
-                self.say(why, true)
-            }
+            Purpose::Act
+            | Purpose::Lookup
+            | Purpose::Resume
+            | Purpose::Told { .. }
+            | Purpose::Mute
+            | Purpose::Deafen => self.say(why, true),
         }
     }
 
@@ -177,6 +187,7 @@ impl App {
     /// Forgets what was asked over a connection that is gone.
     pub(super) fn forget_requests(&mut self) {
         self.pending.clear();
+        self.looking = None;
         self.resolve();
         self.levels_wanted = false;
         self.levels = None;

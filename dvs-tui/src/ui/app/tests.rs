@@ -207,7 +207,7 @@ fn a_refused_answer_is_said() {
 fn levels_come_only_while_a_screen_shows_them() {
     let mut tester = Tester::new();
     assert_eq!(requests(&tester.talk()), [Request::Levels { on: true }]);
-    assert_eq!(requests(&tester.press("N")), [Request::Levels { on: false }]);
+    assert_eq!(requests(&tester.press("N")), [Request::Levels { on: false }, Request::Network]);
     tester.event(Event::Levels(Levels { capture: -10, playback: -10 }));
     assert_eq!(tester.app.levels, None, "stragglers are not shown");
     assert_eq!(requests(&tester.press("N")), [Request::Levels { on: true }]);
@@ -520,7 +520,7 @@ fn whoever_holds_is_the_one_to_resume() {
 #[test]
 fn joining_and_losing_the_overlay_is_logged() {
     let mut tester = Tester::new();
-    let network = |online| Event::Network(dvs_proto::message::Network { online, ..snapshot().network });
+    let network = |online| Event::Network(Box::new(dvs_proto::message::Network { online, ..snapshot().network }));
     [true, false, false, true].into_iter().for_each(|online| drop(tester.event(network(online))));
     let lines: Vec<&str> = tester.app.log.iter().map(|entry| entry.text.as_str()).collect();
     assert_eq!(lines, ["offline: no other node answers", "online: other nodes answer"]);

@@ -49,7 +49,8 @@ impl AddContact {
 
     /// What to send; if something is missing, moves the focus there instead.
     pub(crate) fn ready(&mut self) -> Option<Ready> {
-        let (name, target) = (self.name.value().trim().to_owned(), self.target.text());
+        let name = self.target.renews().unwrap_or_else(|| self.name.value().trim()).to_owned();
+        let target = self.target.text();
         if target.is_empty() || self.target.objection().is_some() {
             self.naming = false;
             None

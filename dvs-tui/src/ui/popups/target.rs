@@ -6,6 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 use tui_input::Input as Field;
 
+use crate::ui::overlay;
 use crate::ui::text::{short_id, wrap};
 use crate::ui::theme::Theme;
 
@@ -45,16 +46,29 @@ impl TargetField {
         match &self.verdict {
             Verdict::Bad(why) => Some(why.clone()),
             Verdict::Known(target) if target.own => Some("this is your own ID".to_owned()),
-            Verdict::Known(Target { name: Some(name), .. }) => Some(format!("already in your contacts: {name}")),
+            Verdict::Known(Target { name: Some(name), .. }) if self.renews().is_none() => {
+                Some(format!("already in your contacts: {name}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The contact whose addresses the invite typed would renew.
+    pub(super) fn renews(&self) -> Option<&str> {
+        match &self.verdict {
+            Verdict::Known(target) if overlay::has_address(&self.text()) => target.name.as_deref(),
             _ => None,
         }
     }
 
     /// The verdict on a text that is to become a contact.
     pub(super) fn lines_for_contact(&self, columns: u16, theme: Theme) -> Vec<Line<'static>> {
-        match self.objection() {
-            Some(why) => said(theme.symbols.bad, &why, columns, theme.bad()),
-            None => self.lines("dvs1..., 40 hex digits, or a dvs: invite", columns, theme),
+        match (self.objection(), self.renews()) {
+            (Some(why), _) => said(theme.symbols.bad, &why, columns, theme.bad()),
+            (None, Some(name)) => {
+                said(theme.symbols.good, &format!("renews the addresses of {name}"), columns, theme.good())
+            }
+            (None, None) => self.lines("dvs1..., 40 hex digits, or a dvs: invite", columns, theme),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::ui::app::{App, Link, View};
 use crate::ui::calls::{heading, who};
 use crate::ui::devices::Missing;
 use crate::ui::keys::{self, Action, Binding};
+use crate::ui::overlay;
 use crate::ui::popups::Popup;
 use crate::ui::text::{self, join_fitting, line_width, plural, short_id};
 use crate::ui::time::timer;
@@ -72,9 +73,9 @@ pub(super) fn connection(app: &App) -> Vec<Span<'static>> {
 
 /// What to do while no other node answers.
 pub(super) fn advice(app: &App, columns: usize) -> Vec<Line<'static>> {
-    let words = "Offline: no other node answers, so nobody is found. Check the network, and bootstrap in dvsd.toml.";
     if app.link == Link::Up && !app.daemon.network.online {
-        text::paragraph(words, columns, app.theme().warning())
+        let words = format!("Offline: {}.", overlay::offline(&app.daemon.network));
+        text::paragraph(&words, columns, app.theme().warning())
     } else {
         Vec::new()
     }

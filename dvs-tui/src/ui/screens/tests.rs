@@ -18,6 +18,8 @@ use crate::ui::example::{self, BOB, CAROL, NOON, OWN, STRANGER};
 use crate::ui::theme::Theme;
 use crate::ui::time::{Now, Zone};
 
+mod network;
+
 const NORMAL: (u16, u16) = (80, 24);
 const SMALL: (u16, u16) = (60, 16);
 const COMPACT: (u16, u16) = (52, 14);
@@ -465,7 +467,12 @@ fn the_network() {
     let mut scene = in_daily_use();
     scene.talk();
     scene.press("N");
-    assert_snapshot!(scene.draw(NORMAL));
+    assert_snapshot!("network_80x24", scene.draw(NORMAL));
+    assert_snapshot!("network_120x40", scene.draw(WIDE));
+    assert_snapshot!("network_60x16", scene.draw(SMALL));
+    assert_snapshot!("network_52x14", scene.draw(COMPACT));
+    scene.press("G");
+    assert_snapshot!("network_end_52x14", scene.draw(COMPACT));
 }
 
 #[test]

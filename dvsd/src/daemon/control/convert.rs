@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The core's values as clients see them.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use dvs_proto::message::{
-    Audio, CallInfo, CallState, CallStats, Contact, Direction, EndReason, Identity, Network, PastCall, Target, Trust,
+    Audio, CallInfo, CallState, CallStats, Contact, Direction, EndReason, Identity, Lookup, Nat, Network, PastCall,
+    Peer, Role, Sighting, Target, Trust,
 };
 use dvsd::call;
-use dvsd::node::{CallView, EndCause, Node, SessionStats};
+use dvsd::node::{CallView, EndCause, LookedUp, Node, SessionStats};
 use dvsd::people;
+use dvsd::routing::{NatKind, PeerStatus};
 use dvsd::time::Now;
 
+use super::desk::Part;
+use crate::config::Config;
 use crate::talks::{Figures, Talks};
 
 /// This daemon's identity.
@@ -18,17 +25,36 @@ pub(crate) fn identity(node: &Node, now: Now) -> Identity {
         id: public.id().to_string(),
         hex: public.id().to_hex(),
         fingerprint: public.fingerprint().to_string(),
-        invite: node.invite(now).to_string(),
+        invite: node.invite(&[], now).to_string(),
         algorithm: public.kind().to_string(),
     }
 }
 
+/// What the settings make of this daemon in the overlay.
+pub(crate) fn part(config: &Config) -> Part {
+    Part { role: Role::Peer, bootstrap: config.network.bootstrap.len() }
+}
+
 /// The state of the overlay.
-pub(crate) fn network(node: &Node, listen: std::net::SocketAddr, now: Now) -> Network {
+pub(crate) fn network(node: &Node, part: Part, listen: SocketAddr, now: Now) -> Network {
     let status = node.routing_status(now);
+    let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
     Network {
         listen: listen.to_string(),
-        observed: status.observed.map(|address| address.to_string()),
+        observed: text(status.observed),
+        role: part.role,
+        observed_v4: text(status.observed_v4.or(status.observed.filter(SocketAddr::is_ipv4))),
+        observed_v6: text(status.observed_v6.or(status.observed.filter(SocketAddr::is_ipv6))),
+        nat_v4: nat(status.nat_v4),
+        nat_v6: nat(status.nat_v6),
+        size: status.network_size,
+        waiting: narrow(status.waiting),
+        searching: narrow(status.lookups),
+        recent_ms: status.recent.iter().copied().map(millis).collect(),
+        requests: status.requests,
+        punched: status.punched,
+        peers: status.peers.iter().map(peer).collect(),
+        bootstrap: narrow(part.bootstrap),
         nodes: narrow(status.nodes),
         good: narrow(status.good),
         online: status.online,
@@ -37,6 +63,42 @@ pub(crate) fn network(node: &Node, listen: std::net::SocketAddr, now: Now) -> Ne
         lookups_found: narrow(status.found),
         lookup_ms: median(status.recent).map(millis),
         drops: node.drops().iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
+    }
+}
+
+const fn nat(kind: NatKind) -> Nat {
+    match kind {
+        NatKind::Unknown => Nat::Unknown,
+        NatKind::Open => Nat::Open,
+        NatKind::Cone => Nat::Cone,
+        NatKind::Symmetric => Nat::Symmetric,
+    }
+}
+
+fn peer(peer: &PeerStatus) -> Peer {
+    Peer {
+        id: peer.id.to_string(),
+        address: peer.address.to_string(),
+        bucket: peer.bucket,
+        rtt_us: peer.rtt.map(|rtt| narrow(rtt.as_micros())),
+        age: narrow(peer.age.as_secs()),
+        proven: peer.proven,
+        good: peer.good,
+    }
+}
+
+/// What came of a search.
+pub(crate) fn lookup(lookup: &LookedUp, node: &Node) -> Lookup {
+    let sighting = |(address, rtt): &(SocketAddr, Duration)| Sighting {
+        address: address.to_string(),
+        rtt_us: narrow(rtt.as_micros()),
+    };
+    Lookup {
+        peer: lookup.peer.to_string(),
+        name: name_of(lookup.peer, node),
+        found: lookup.addresses.iter().map(sighting).collect(),
+        took_us: narrow(lookup.took.as_micros()),
+        missing: lookup.missing.map(end_reason),
     }
 }
 
@@ -61,6 +123,9 @@ pub(crate) fn contact(contact: &people::Contact) -> Contact {
         trust: trust(contact.trust()),
         fingerprint: contact.fingerprint.map(|fingerprint| fingerprint.to_string()),
         last_seen: contact.last_seen,
+        at: contact.at.iter().map(ToString::to_string).collect(),
+        via: contact.via.iter().map(|(id, address)| format!("{id}@{address}")).collect(),
+        last_address: contact.last_address.map(|address| address.to_string()),
     }
 }
 
@@ -190,6 +255,7 @@ const fn end_reason(cause: EndCause) -> EndReason {
         EndCause::NotFound => EndReason::NotFound,
         EndCause::Offline => EndReason::Offline,
         EndCause::Unreachable => EndReason::Unreachable,
+        EndCause::NeedsRelay => EndReason::NeedsRelay,
         EndCause::NoReply => EndReason::NoReply,
         EndCause::KeyChanged => EndReason::KeyChanged,
         EndCause::Version => EndReason::Version,
@@ -204,12 +270,12 @@ const fn end_reason(cause: EndCause) -> EndReason {
 }
 
 /// The middle one of several durations.
-fn median(mut durations: Vec<std::time::Duration>) -> Option<std::time::Duration> {
+fn median(mut durations: Vec<Duration>) -> Option<Duration> {
     durations.sort_unstable();
     durations.get(durations.len() / 2).copied()
 }
 
-fn millis(duration: std::time::Duration) -> u32 {
+fn millis(duration: Duration) -> u32 {
     narrow(duration.as_millis())
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use dvs_proto::message::ClientInfo;
+use dvs_proto::message::{ClientInfo, Role};
 use dvsd::call::PastCall;
 use dvsd::node::SessionStats;
 
@@ -21,6 +21,15 @@ struct Carried {
     stats: SessionStats,
 }
 
+/// This daemon's part in the overlay, as configured.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Part {
+    /// What it does for others.
+    pub(crate) role: Role,
+    /// How many bootstrap nodes it was given.
+    pub(crate) bootstrap: usize,
+}
+
 /// The clients and the recent past.
 #[derive(Debug)]
 pub(crate) struct Desk {
@@ -30,11 +39,12 @@ pub(crate) struct Desk {
     answered_by: BTreeMap<u32, String>,
     carried: BTreeMap<u32, Carried>,
     history: VecDeque<PastCall>,
+    part: Part,
 }
 
 impl Desk {
     /// Starts with the store's `history`, newest first.
-    pub(crate) fn new(history: Vec<PastCall>) -> Self {
+    pub(crate) fn new(history: Vec<PastCall>, part: Part) -> Self {
         let history = history.into_iter().take(MAX_HISTORY).collect();
         Self {
             strangers: BTreeMap::new(),
@@ -42,7 +52,13 @@ impl Desk {
             answered_by: BTreeMap::new(),
             carried: BTreeMap::new(),
             history,
+            part,
         }
+    }
+
+    /// This daemon's part in the overlay.
+    pub(crate) const fn part(&self) -> Part {
+        self.part
     }
 
     /// A client of the user `uid` came; its name follows.

@@ -7,6 +7,8 @@
 //! | `door` | looks for new clients' pipes and decides whose they are |
 //! | `client` | one client's task: hello, reading, writing |
 //! | `outbox` | what one client is still to be sent, in bounded memory |
+//! | `requests`, `convert`, `desk` | what clients ask for, what they are shown, what is remembered for them |
+//! | `local` | addresses for an invite that is good in the own network |
 //! | `server` | the face towards the daemon's loop |
 //!
 //! The loop owns a [`Server`], takes [`FromClient`] out of the channel, and answers with [`Server::reply`] and
@@ -22,6 +24,7 @@ pub(crate) mod convert;
 pub(crate) mod desk;
 mod directory;
 mod door;
+mod local;
 mod outbox;
 mod requests;
 mod server;

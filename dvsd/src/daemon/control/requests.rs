@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What clients ask for, and what they and the store are told in return.
 
+use std::net::SocketAddr;
+
 use dvs_proto::message::{self, CallStats, Failure, FailureKind, Reply, Request, Snapshot};
 use dvsd::call::{CallError, CallNumber, DialError};
-use dvsd::id::NodeId;
-use dvsd::node::{CallView, Contact, Drain, Event, Hints, Node, PeopleError};
+use dvsd::id::{Invite, NodeId};
+use dvsd::node::{CallView, Contact, Drain, Event, Hints, LookUpError, Node, PeopleError};
 use dvsd::people::{Resolved, Target};
 use dvsd::time::Now;
 
-use super::convert;
+use super::{convert, local};
 use crate::clock;
 use crate::resolver::Purpose;
 use crate::service::Service;
 
 /// Past calls in a snapshot. With the contacts and the longest names the whole stays below 64 KiB.
 const SNAPSHOT_HISTORY: usize = 40;
-/// Contacts in a snapshot.
-const SNAPSHOT_CONTACTS: usize = 48;
-/// Contacts in an answer of their own: at most 400 bytes each.
-const MORE_CONTACTS: usize = 128;
+/// Contacts in a snapshot, and the room for their texts, in bytes.
+const SNAPSHOT_CONTACTS: (usize, usize) = (48, 20_000);
+/// Contacts in an answer of their own, and the room for their texts.
+const MORE_CONTACTS: (usize, usize) = (128, 48_000);
 /// Past calls in an answer of their own: at most 330 bytes each.
 const MAX_HISTORY: usize = 150;
 /// Longest name of a client.
@@ -48,7 +50,7 @@ impl Service {
             }),
             Request::Mute { on } => Ok(self.mute(on)),
             Request::Deafen { on } => Ok(self.deafen(on)),
-            Request::ContactAdd { name, target } => self.contact(|node, now| node.add_contact(&name, &target, now)),
+            Request::ContactAdd { name, target } => self.add_contact(&name, &target),
             Request::ContactRename { contact, name } => {
                 self.contact(|node, now| node.rename_contact(&contact, &name, now))
             }
@@ -58,6 +60,9 @@ impl Service {
             // The server keeps that list itself.
             Request::Levels { .. } => Ok(Reply::Done),
             Request::Stats { call } => self.call_stats(call),
+            Request::Network => Ok(Reply::Network(Box::new(self.network()))),
+            Request::Lookup { target } => self.look_up(&target),
+            Request::Invite { local } => Ok(Reply::Invite(self.invite(local))),
             Request::Contacts { skip } => Ok(Reply::Contacts(self.contacts(skip as usize, MORE_CONTACTS))),
         }
     }
@@ -76,7 +81,7 @@ impl Service {
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             identity: convert::identity(&self.node, now),
-            network: convert::network(&self.node, self.world.udp.local(), now),
+            network: self.network(),
             audio: convert::audio(&self.world.talks),
             contacts: self.contacts(0, SNAPSHOT_CONTACTS),
             calls: self.node.calls().map(|view| self.call_info(&view)).collect(),
@@ -91,9 +96,24 @@ impl Service {
         self.desk.history(limit).map(|past| convert::past_call(past, &self.node)).collect()
     }
 
-    /// Contacts by name.
-    fn contacts(&self, skip: usize, limit: usize) -> Vec<message::Contact> {
-        self.node.people().contacts().skip(skip).take(limit).map(convert::contact).collect()
+    /// Contacts by name, so many that neither their number nor their texts go beyond `limit`.
+    fn contacts(&self, skip: usize, (most, mut room): (usize, usize)) -> Vec<message::Contact> {
+        let contacts = self.node.people().contacts().skip(skip).take(most).map(convert::contact);
+        let fits = |contact: &message::Contact| {
+            let left = room.checked_sub(weight(contact));
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        contacts.take_while(fits).collect()
+    }
+
+    fn network(&self) -> message::Network {
+        convert::network(&self.node, self.desk.part(), self.world.udp.local(), clock::now())
+    }
+
+    fn invite(&self, local: bool) -> String {
+        let addresses = if local { local::addresses(self.world.udp.local()) } else { Vec::new() };
+        self.node.invite(&addresses, clock::now()).to_string()
     }
 
     fn resolve(&self, text: &str) -> Result<Resolved, Failure> {
@@ -101,24 +121,48 @@ impl Service {
     }
 
     fn dial(&mut self, client: u32, target: &str) -> Outcome {
-        let Resolved { invite, target, .. } = self.resolve(target)?;
-        if target == Target::Own {
-            let message = "that is your own ID; give it to somebody who wants to call you";
-            return Err(Failure::new(FailureKind::BadInput, message));
-        }
+        let Resolved { invite, target, .. } = self.resolve_other(target)?;
         if target == Target::Blocked {
             let name = self.name_of(invite.id);
             let message = format!("{name} is blocked; first run: dvs-tui contacts unblock {}", invite.id);
             return Err(Failure::new(FailureKind::State, message));
         }
-        self.join_through(&invite);
-        let (addresses, names) = self.hints(&invite);
-        let hints = Hints { addresses: &addresses, to_follow: names.len() };
-        let dialled = self.command(|node| node.dial(invite.id, invite.fingerprint, hints, clock::now()));
+        let dialled = self.seek(&invite, |service, hints| {
+            service.command(|node| node.dial(invite.id, invite.fingerprint, hints, clock::now()))
+        });
         let number = dialled.map_err(|error| dial_failure(&error))?;
-        names.into_iter().for_each(|name| self.world.resolver.resolve(Purpose::Hints(invite.id), name));
         self.announce(client, "dialled", number);
         self.reply_call(number)
+    }
+
+    /// Whom `text` means, who must not be ourselves.
+    fn resolve_other(&self, text: &str) -> Result<Resolved, Failure> {
+        let resolved = self.resolve(text)?;
+        if resolved.target == Target::Own {
+            let message = "that is your own ID; give it to somebody who wants to call you";
+            return Err(Failure::new(FailureKind::BadInput, message));
+        }
+        Ok(resolved)
+    }
+
+    fn look_up(&mut self, target: &str) -> Outcome {
+        let resolved = self.resolve_other(target)?;
+        let peer = resolved.invite.id;
+        let begun = self
+            .seek(&resolved.invite, |service, hints| service.command(|node| node.look_up(peer, hints, clock::now())));
+        begun.map_err(look_up_failure)?;
+        Ok(Reply::Target(convert::target(&resolved)))
+    }
+
+    /// Does something for which the peer of `invite` must be found, with all that is known of where it is.
+    fn seek<T, E>(&mut self, invite: &Invite, act: impl FnOnce(&mut Self, Hints<'_>) -> Result<T, E>) -> Result<T, E> {
+        let nodes = self.join_through(invite);
+        let (addresses, names): (Vec<SocketAddr>, _) = self.hints(invite);
+        let outcome = act(self, Hints { addresses: &addresses, to_follow: names.len() + nodes.len() })?;
+        let resolver = &self.world.resolver;
+        names.into_iter().for_each(|name| resolver.resolve(Purpose::Hints(invite.id), name));
+        nodes.into_iter().for_each(|name| resolver.resolve(Purpose::Join(Some(invite.id)), name));
+        Ok(outcome)
     }
 
     fn answer(&mut self, client: u32, call: Option<u32>) -> Outcome {
@@ -184,6 +228,16 @@ impl Service {
         Ok(Reply::Contact(convert::contact(&contact)))
     }
 
+    /// Stores a contact, and joins the overlay that its invite comes from.
+    fn add_contact(&mut self, name: &str, target: &str) -> Outcome {
+        let outcome = self.contact(|node, now| node.add_contact(name, target, now))?;
+        if let Ok(invite) = target.parse() {
+            let names = self.join_through(&invite);
+            names.into_iter().for_each(|name| self.world.resolver.resolve(Purpose::Join(None), name));
+        }
+        Ok(outcome)
+    }
+
     fn call_stats(&mut self, call: Option<u32>) -> Outcome {
         let talks = &self.world.talks;
         let call = call.map(CallNumber).or_else(|| talks.running().next()).or_else(|| talks.last_ended());
@@ -227,8 +281,11 @@ impl Service {
             )),
             Event::Network => {
                 self.log_network();
-                let network = convert::network(&self.node, self.world.udp.local(), clock::now());
-                self.world.server.event(&message::Event::Network(network));
+                self.world.server.event(&message::Event::Network(Box::new(self.network())));
+            }
+            Event::LookedUp(lookup) => {
+                let lookup = convert::lookup(&lookup, &self.node);
+                self.world.server.event(&message::Event::Lookup(lookup));
             }
         }
     }
@@ -275,6 +332,20 @@ impl Service {
     fn name_of(&self, id: NodeId) -> String {
         self.node.people().name_of(id).map_or_else(|| id.to_string(), str::to_owned)
     }
+}
+
+/// Room that the texts of a contact need in an answer, in bytes, with some for all else.
+fn weight(contact: &message::Contact) -> usize {
+    let texts = contact.at.iter().chain(&contact.via).chain(&contact.fingerprint).chain(&contact.last_address);
+    64 + contact.id.len() + contact.name.len() + texts.map(|text| text.len() + 3).sum::<usize>()
+}
+
+fn look_up_failure(error: LookUpError) -> Failure {
+    let kind = match error {
+        LookUpError::InCall => FailureKind::State,
+        LookUpError::TooMany => FailureKind::Limit,
+    };
+    Failure::new(kind, error.to_string())
 }
 
 fn dial_failure(error: &DialError) -> Failure {

@@ -2,15 +2,17 @@
 //! Rows to values and back.
 
 use dvsd::call::{Direction, EndCause, PastCall};
-use dvsd::id::{Fingerprint, NodeId};
+use dvsd::id::{Fingerprint, HostPort, NodeId};
 use dvsd::people::Contact;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{Batch, HISTORY_KEPT};
 
 pub(super) fn contacts(db: &Connection) -> rusqlite::Result<Vec<Contact>> {
-    let mut query =
-        db.prepare("SELECT id, name, fingerprint, verified, changed, blocked, last_seen FROM contact ORDER BY id")?;
+    let mut query = db.prepare(
+        "SELECT id, name, fingerprint, verified, changed, blocked, last_seen, at, via, last_address \
+         FROM contact ORDER BY id",
+    )?;
     query.query_map([], contact)?.collect()
 }
 
@@ -23,7 +25,33 @@ fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
         changed: row.get("changed")?,
         blocked: row.get("blocked")?,
         last_seen: row.get::<_, Option<i64>>("last_seen")?.map(seconds),
+        at: list(row, "at", |text| text.parse().ok())?,
+        via: list(row, "via", node)?,
+        last_address: row
+            .get::<_, Option<String>>("last_address")?
+            .map(|text| text.parse().map_err(|_| nonsense("address", &text)))
+            .transpose()?,
     })
+}
+
+/// A list of texts separated by blanks.
+fn list<T>(row: &Row<'_>, column: &str, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<Vec<T>> {
+    let text: String = row.get(column)?;
+    text.split_whitespace().map(|item| read(item).ok_or_else(|| nonsense("address", item))).collect()
+}
+
+/// `ID@host:port`
+fn node(text: &str) -> Option<(NodeId, HostPort)> {
+    let (id, address) = text.split_once('@')?;
+    Some((id.parse().ok()?, address.parse().ok()?))
+}
+
+fn listed<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    items.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+fn nonsense(what: &str, text: &str) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnName(format!("unknown {what} {text:?}"))
 }
 
 pub(super) fn history(db: &Connection) -> rusqlite::Result<Vec<PastCall>> {
@@ -34,13 +62,12 @@ pub(super) fn history(db: &Connection) -> rusqlite::Result<Vec<PastCall>> {
 
 fn past_call(row: &Row<'_>) -> rusqlite::Result<PastCall> {
     let cause: String = row.get("cause")?;
-    let unknown = || rusqlite::Error::InvalidColumnName(format!("unknown cause {cause:?}"));
     Ok(PastCall {
         peer: NodeId(row.get("peer")?),
         direction: if row.get("outgoing")? { Direction::Outgoing } else { Direction::Incoming },
         started: seconds(row.get("started")?),
         talked: row.get("talked")?,
-        cause: EndCause::from_name(&cause).ok_or_else(unknown)?,
+        cause: EndCause::from_name(&cause).ok_or_else(|| nonsense("cause", &cause))?,
     })
 }
 
@@ -72,8 +99,8 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::R
 
 fn write_contact(transaction: &Transaction<'_>, contact: &Contact) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO contact (id, name, fingerprint, verified, changed, blocked, last_seen) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO contact (id, name, fingerprint, verified, changed, blocked, last_seen, at, via, last_address) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     insert.execute(params![
         contact.id.0,
@@ -83,6 +110,9 @@ fn write_contact(transaction: &Transaction<'_>, contact: &Contact) -> rusqlite::
         contact.changed,
         contact.blocked,
         contact.last_seen.map(stored),
+        listed(&contact.at, ToString::to_string),
+        listed(&contact.via, |(id, address)| format!("{id}@{address}")),
+        contact.last_address.map(|address| address.to_string()),
     ])?;
     Ok(())
 }

@@ -5,7 +5,8 @@
 pub(super) const APPLICATION_ID: i64 = 0x4456_5331;
 
 /// `MIGRATIONS[n]` leads from schema version n to n + 1. A published one never changes.
-pub(super) const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE contact (
     id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 20),
     name        TEXT    NOT NULL,
@@ -23,7 +24,14 @@ CREATE TABLE history (
     talked   INTEGER,
     cause    TEXT    NOT NULL
 ) STRICT;
-"];
+",
+    // Lists are separated by blanks.
+    "
+ALTER TABLE contact ADD COLUMN at TEXT NOT NULL DEFAULT '';
+ALTER TABLE contact ADD COLUMN via TEXT NOT NULL DEFAULT '';
+ALTER TABLE contact ADD COLUMN last_address TEXT;
+",
+];
 
 /// The present version (SQLite's `user_version`).
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -24,6 +24,9 @@ fn contact(number: u8) -> Contact {
         fingerprint: Some(Fingerprint([number; 32])),
         verified: true,
         last_seen: Some(1_700_000_000),
+        at: vec!["198.18.0.1:5004".parse().unwrap(), "[2001:db8::1]:5004".parse().unwrap()],
+        via: vec![(NodeId([9; 20]), "seed.example.org:5004".parse().unwrap())],
+        last_address: Some("[2001:db8::2]:6000".parse().unwrap()),
         ..Contact::new(NodeId([number; 20]), format!("Contact {number} 祖母"))
     }
 }
@@ -167,13 +170,49 @@ fn a_row_that_makes_no_sense_is_damage_too() {
 }
 
 #[test]
+fn a_database_of_the_first_version_keeps_all_it_has() {
+    let (_directory, path) = directory();
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(schema::MIGRATIONS[0]).unwrap();
+    db.execute_batch(
+        "INSERT INTO contact VALUES (zeroblob(20), 'Anna', NULL, 0, 0, 1, 7);
+         INSERT INTO history VALUES (NULL, zeroblob(20), 1, 5, 9, 'busy');",
+    )
+    .unwrap();
+    db.pragma_update(None, "application_id", schema::APPLICATION_ID).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+    let anna = Contact { blocked: true, last_seen: Some(7), ..Contact::new(NodeId([0; 20]), "Anna".into()) };
+    for _ in 0..2 {
+        let loaded = reopened(&path);
+        assert_eq!((loaded.contacts, loaded.history.len()), (vec![anna.clone()], 1));
+    }
+}
+
+#[test]
+fn an_address_that_makes_no_sense_is_damage() {
+    let (_directory, path) = directory();
+    let (store, _) = Store::open(&path).unwrap();
+    store.save_contact(contact(1));
+    store.close().unwrap();
+    for nonsense in ["at = 'x'", "via = '198.18.0.1:5004'", "last_address = 'seed.example.org:5004'"] {
+        let db = Connection::open(&path).unwrap();
+        db.execute("UPDATE contact SET at = '', via = '', last_address = NULL", []).unwrap();
+        db.execute(&format!("UPDATE contact SET {nonsense}"), []).unwrap();
+        drop(db);
+        let error = error(&path);
+        assert!(matches!(&error, StoreError::Damaged { detail, .. } if detail.contains("address")), "{error}");
+    }
+}
+
+#[test]
 fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     let (_directory, path) = directory();
     reopened(&path);
     Connection::open(&path).unwrap().pragma_update(None, "user_version", schema::VERSION + 1).unwrap();
     let before = fs::read(&path).unwrap();
     let error = error(&path);
-    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

@@ -134,7 +134,7 @@ async fn garbage_in_place_of_a_request_ends_the_client() {
 async fn another_version_is_told_ours_and_let_go() {
     let mut house = House::new();
     let mut bytes = hello();
-    bytes[8] = 2;
+    bytes[8] += 1;
     let mut raw = Raw::saying(&house, &bytes);
     assert_eq!(raw.server_hello().await.unwrap().max_frame, 65_536);
     let gone = raw.read_until(|_| false);
