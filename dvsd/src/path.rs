@@ -5,12 +5,13 @@
 //! a direct address and through a tunnel.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// A way to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Path {
-    /// Straight to a UDP address. IPv4-mapped IPv6 addresses never appear here.
+    /// Straight to a UDP address. IPv4-mapped IPv6 addresses never appear here; a link-local IPv6 address has the
+    /// number of its interface as scope ID.
     Direct(SocketAddr),
     /// Through an onion circuit of this daemon.
     Tunnel(TunnelId),
@@ -38,11 +39,12 @@ impl Path {
         }
     }
 
-    /// The 18 bytes that cookies and tokens are bound to: the address as IPv6 bytes, then the port.
+    /// The 18 bytes that cookies and tokens are bound to: the address as IPv6 bytes, then the port. Those of a
+    /// link-local address contain its interface.
     pub fn token_bytes(&self) -> [u8; 18] {
         let mut bytes = [0; 18];
         let (ip, port) = match self {
-            Self::Direct(address) => (ipv6_bytes(address.ip()), address.port()),
+            Self::Direct(address) => (packed_ip(*address), address.port()),
             Self::Tunnel(TunnelId(id)) => (u128::from(*id).to_be_bytes(), 0),
         };
         let (head, tail) = bytes.split_at_mut(16);
@@ -74,16 +76,48 @@ pub struct Transmit {
     pub datagram: Vec<u8>,
 }
 
-/// `address` with an IPv4-mapped IPv6 address turned into the IPv4 address it stands for.
+/// `address` with an IPv4-mapped IPv6 address turned into the IPv4 address it stands for, and without what is no part
+/// of an address: the flow label, and the scope ID where it means nothing.
 pub fn unmapped(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    let SocketAddr::V6(v6) = address else { return address };
+    let scope_id = if is_link_local(v6.ip()) { v6.scope_id() } else { 0 };
+    match v6.ip().to_ipv4_mapped() {
+        Some(v4) => SocketAddr::new(v4.into(), v6.port()),
+        None => SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope_id).into(),
+    }
 }
 
-fn ipv6_bytes(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
+/// The IP address in 16 bytes: IPv6, or IPv4-mapped. Bytes 2 to 5 of a link-local address, which are zero in all of them
+/// (RFC 4291, section 2.5.6), hold the scope ID, so that the same address on two links is not the same.
+pub fn packed_ip(address: SocketAddr) -> [u8; 16] {
+    let v6 = match unmapped(address) {
+        SocketAddr::V4(v4) => return v4.ip().to_ipv6_mapped().octets(),
+        SocketAddr::V6(v6) => v6,
+    };
+    let mut bytes = v6.ip().octets();
+    if let Some(scope) = bytes.get_mut(SCOPE_ID).filter(|_| is_link_local(v6.ip())) {
+        scope.copy_from_slice(&v6.scope_id().to_be_bytes());
     }
+    bytes
+}
+
+/// The address that [`packed_ip`] made `ip` of.
+pub fn unpacked_ip(mut ip: [u8; 16], port: u16) -> SocketAddr {
+    let mut scope_id = [0; 4];
+    let is_link_local = matches!(ip, [0xfe, 0x80, _, _, _, _, 0, 0, ..]);
+    if let Some(scope) = ip.get_mut(SCOPE_ID).filter(|_| is_link_local) {
+        scope_id.copy_from_slice(scope);
+        scope.fill(0);
+    }
+    unmapped(SocketAddrV6::new(ip.into(), port, 0, u32::from_be_bytes(scope_id)).into())
+}
+
+/// Where [`packed_ip`] keeps the scope ID.
+const SCOPE_ID: core::ops::Range<usize> = 2..6;
+
+/// fe80::/64, all there is of fe80::/10.
+const fn is_link_local(ip: &Ipv6Addr) -> bool {
+    matches!(ip.segments(), [0xfe80, 0, 0, 0, ..])
 }
 
 /// A group of addresses that is likely one party: rate limits count by it.
@@ -91,7 +125,7 @@ fn ipv6_bytes(ip: IpAddr) -> [u8; 16] {
 pub enum Prefix {
     /// An IPv4 /24.
     V4([u8; 3]),
-    /// An IPv6 /56.
+    /// An IPv6 /56; of link-local addresses, a link.
     V6([u8; 7]),
     /// On loopback every port is its own party, so that several daemons of one machine do not share budgets.
     Loopback(SocketAddr),
@@ -109,8 +143,8 @@ impl Prefix {
                 let [a, b, c, _] = ip.octets();
                 Self::V4([a, b, c])
             }
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, g, ..] = ip.octets();
+            IpAddr::V6(_) => {
+                let [a, b, c, d, e, f, g, ..] = packed_ip(address);
                 Self::V6([a, b, c, d, e, f, g])
             }
         }
@@ -120,11 +154,11 @@ impl Prefix {
 /// How far an address is meant to be heard. Addresses are shared only within their scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Never a peer: unspecified, multicast, broadcast, reserved, port zero.
+    /// Never a peer: unspecified, multicast, broadcast, reserved, fe80::/10 outside fe80::/64, port zero.
     Unusable,
     /// This machine only: 127.0.0.0/8, ::1.
     Loopback,
-    /// This link only: 169.254.0.0/16, fe80::/10.
+    /// This link only: 169.254.0.0/16, fe80::/64.
     LinkLocal,
     /// One private network; two addresses share a scope when their blocks are equal.
     Private(PrivateBlock),
@@ -179,7 +213,13 @@ impl Scope {
         }
         match ip.octets() {
             [0xff, ..] => Self::Unusable,
-            [0xfe, second, ..] if second & 0xc0 == 0x80 => Self::LinkLocal,
+            [0xfe, second, ..] if second & 0xc0 == 0x80 => {
+                if is_link_local(&ip) {
+                    Self::LinkLocal
+                } else {
+                    Self::Unusable
+                }
+            }
             [first, ..] if first & 0xfe == 0xfc => Self::Private(PrivateBlock::UniqueLocal),
             _ if ip.is_unspecified() => Self::Unusable,
             _ => Self::Global,
@@ -250,5 +290,25 @@ mod tests {
         let b = Path::direct("198.18.0.1:5005".parse().unwrap()).token_bytes();
         assert_ne!(a, b);
         assert_eq!(a[16..], 5004u16.to_be_bytes());
+    }
+
+    #[test]
+    fn a_link_local_address_keeps_its_interface_and_nothing_else_does() {
+        let parse = |text: &str| -> SocketAddr { text.parse().unwrap() };
+        for text in ["[fe80::1%3]:5004", "[2001:db8::1]:5004", "198.18.0.1:5004"] {
+            assert_eq!(unmapped(parse(text)), parse(text));
+            assert_eq!(unpacked_ip(packed_ip(parse(text)), 5004), parse(text));
+        }
+        assert_eq!(unmapped(parse("[2001:db8::1%3]:5004")), parse("[2001:db8::1]:5004"));
+        assert_eq!(unmapped(parse("[::ffff:198.18.0.1%3]:5004")), parse("198.18.0.1:5004"));
+        assert_eq!(scope("[fe80:0:0:1::1]:5004"), Scope::Unusable);
+    }
+
+    #[test]
+    fn the_same_link_local_address_on_two_links_is_two_parties() {
+        let [a, b] = ["[fe80::1%3]:5004", "[fe80::1%4]:5004"].map(|text| Path::direct(text.parse().unwrap()));
+        assert_ne!(a, b);
+        assert_ne!(a.token_bytes(), b.token_bytes());
+        assert_ne!(a.prefix(), b.prefix());
     }
 }

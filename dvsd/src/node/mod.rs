@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::call::{CallKey, CallNumber, Calls, State};
@@ -64,6 +64,13 @@ pub enum Input<'a> {
     Timeout,
     /// Addresses through which the overlay may be joined, already resolved.
     Bootstrap(&'a [SocketAddr]),
+    /// Nodes of the overlay that an earlier run knew, as [`Node::saved_nodes`] gave them.
+    Restore(&'a [(NodeId, SocketAddr)]),
+    /// Interfaces, addresses or routes have changed, or the machine has slept. Also to be told once at the start.
+    NetworkChanged {
+        /// The addresses of this machine now.
+        local: &'a [IpAddr],
+    },
     /// A host name that [`Node::dial`] was told to wait for is resolved; without an address when that failed.
     Hints {
         /// The peer.
@@ -218,6 +225,8 @@ impl Node {
             Input::Datagram { from, bytes } => self.handle_datagram(from, bytes, now),
             Input::Timeout => self.handle_timeout(now),
             Input::Bootstrap(addresses) => self.routing.bootstrap(addresses, now, &mut self.random),
+            Input::Restore(nodes) => self.routing.restore(nodes, now, &mut self.random),
+            Input::NetworkChanged { local } => self.network_changed(local, now),
             Input::Hints { peer, addresses } => self.handle_hints(peer, addresses, now),
             Input::Frame { call, captured, ticks, first, opus } => {
                 if let Some(session) = self.session_of_call(call) {
@@ -257,6 +266,12 @@ impl Node {
         self.routing.handle_timeout(now, &mut self.random);
         self.sessions.handle_timeout(now, &mut self.random);
         self.calls.handle_timeout(now);
+    }
+
+    /// Sessions go on: their packets find the new way by themselves, or are lost as on any bad link.
+    fn network_changed(&mut self, local: &[IpAddr], now: Now) {
+        self.routing.set_local(local);
+        self.routing.network_changed(now, &mut self.random);
     }
 
     fn handle_hints(&mut self, peer: NodeId, addresses: &[SocketAddr], now: Now) {
@@ -323,6 +338,11 @@ impl Node {
     /// The state of the overlay.
     pub fn routing_status(&self, now: Now) -> RoutingStatus {
         self.routing.status(now)
+    }
+
+    /// The nodes of the overlay worth remembering over a restart, for [`Input::Restore`].
+    pub fn saved_nodes(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
+        self.routing.saved(now)
     }
 
     /// The figures of the session under a call.

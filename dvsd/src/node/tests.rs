@@ -12,7 +12,8 @@ use crate::id::{Fingerprint, Invite, NodeId};
 use crate::path::{Path, Transmit};
 use crate::people::{PeopleConfig, UnknownCallers};
 use crate::random::Random;
-use crate::routing::RoutingConfig;
+use crate::routing::sim_nat::{Gateway, Kind};
+use crate::routing::{NatKind, RoutingConfig};
 use crate::time::{Instant, Now};
 
 /// One-way delay of the virtual network.
@@ -29,6 +30,7 @@ struct Host {
     warnings: usize,
     looked_up: Vec<LookedUp>,
     deadline: Option<Instant>,
+    gateway: Option<Gateway>,
 }
 
 impl Host {
@@ -87,6 +89,7 @@ impl Net {
             warnings: 0,
             looked_up: Vec::new(),
             deadline: Some(self.now.mono),
+            gateway: None,
         };
         self.hosts.push(host);
     }
@@ -111,8 +114,10 @@ impl Net {
         let host = &mut self.hosts[index];
         match output {
             Output::Transmit(Transmit { path: Path::Direct(to), datagram }) => {
+                let now = self.now.mono;
+                let from = host.gateway.as_mut().map_or(host.address, |gateway| gateway.lets_out(to, now));
                 if self.random.below(1_000) >= self.loss {
-                    self.flying.push((self.now.mono + DELAY, host.address, to, datagram));
+                    self.flying.push((now + DELAY, from, to, datagram));
                 }
             }
             Output::Transmit(_) => panic!("no tunnels here"),
@@ -148,7 +153,11 @@ impl Net {
         let (due, later) = std::mem::take(&mut self.flying).into_iter().partition(|(at, ..)| *at <= now);
         self.flying = later;
         for (_, from, to, mut datagram) in due {
-            if let Some(index) = self.hosts.iter().position(|host| host.address == to) {
+            let reaches = |host: &Host| match &host.gateway {
+                Some(gateway) => gateway.outer == to.ip() && gateway.lets_in(from, to, now),
+                None => host.address == to,
+            };
+            if let Some(index) = self.hosts.iter().position(reaches) {
                 self.input(index, Input::Datagram { from: Path::direct(from), bytes: &mut datagram });
             }
         }
@@ -224,6 +233,62 @@ fn a_call_comes_about_and_ends_cleanly_at_a_fifth_of_all_datagrams_lost() {
     net.run(Duration::from_secs(5));
     assert_eq!(net.hosts[1].call().cause, Some(EndCause::PeerHungUp));
     assert_eq!(net.hosts[2].call().cause, Some(EndCause::HungUp));
+}
+
+/// Ten nodes, the last two behind NATs, where they have been for some minutes.
+fn two_homes(caller: Kind, callee: Kind) -> Net {
+    let mut net = Net::new(8, UnknownCallers::Ring);
+    for (index, kind) in [(8, caller), (9, callee)] {
+        net.add(index, UnknownCallers::Ring);
+        let outer = net.hosts[index].address.ip();
+        net.hosts[index].gateway = Some(Gateway::new(kind, outer));
+        net.hosts[index].address = format!("192.168.{index}.2:5004").parse().unwrap();
+        let first = net.hosts[0].address;
+        net.input(index, Input::Bootstrap(&[first]));
+    }
+    net.run(Duration::from_secs(120));
+    net
+}
+
+#[test]
+fn two_nodes_behind_strict_nats_talk() {
+    let mut net = two_homes(Kind::Port, Kind::Port);
+    net.dial(8, 9);
+    net.run(Duration::from_secs(1));
+    assert_eq!((net.hosts[8].call().state, net.hosts[9].call().state), (State::Ringing, State::Alerting));
+    net.answer(9);
+    net.run(Duration::from_millis(100));
+    net.speak(8, 50);
+    net.speak(9, 50);
+    assert_eq!((net.hosts[8].played.len(), net.hosts[9].played.len()), (50, 50));
+}
+
+#[test]
+fn two_nodes_behind_symmetric_nats_do_not_reach_each_other_and_tell_no_address() {
+    let mut net = two_homes(Kind::Symmetric, Kind::Symmetric);
+    net.dial(8, 9);
+    net.run(Duration::from_secs(15));
+    assert!(net.hosts[8].call().cause.is_some());
+    assert_eq!(net.hosts[8].node.invite(&[], net.now).at, []);
+    assert_eq!(net.hosts[1].node.invite(&[], net.now).at.len(), 1);
+}
+
+#[test]
+fn a_node_that_starts_again_finds_its_network_from_what_it_saved() {
+    let mut net = Net::new(4, UnknownCallers::Ring);
+    let saved = net.hosts[1].node.saved_nodes(net.now);
+    assert_eq!(saved.len(), 3);
+    net.add(4, UnknownCallers::Ring);
+    net.input(4, Input::Restore(&saved));
+    net.run(Duration::from_secs(1));
+    assert!(net.hosts[4].node.routing_status(net.now).online);
+    let own = net.hosts[4].address.ip();
+    net.input(4, Input::NetworkChanged { local: &[own] });
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.hosts[4].node.routing_status(net.now).nat_v4, NatKind::Open);
+    net.dial(4, 2);
+    net.run(Duration::from_millis(500));
+    assert_eq!(net.hosts[2].call().state, State::Alerting);
 }
 
 #[test]

@@ -53,7 +53,14 @@ impl Routing {
             _ => return Err(Drop::Unsolicited),
         };
         let is_proven = self.admit(from, id, token, now)?;
-        let nominates = packet.flags & flag::READ_ONLY == 0 && self.wants_to_know(id, from, now);
+        let nominates = match target {
+            None if self.answers_search(id, from, now, random) => false,
+            _ => packet.flags & flag::READ_ONLY == 0 && self.wants_to_know(id, from, now),
+        };
+        if is_proven {
+            self.note_contact(id, from, Some(packet.txid), now);
+            self.warm.asked(from, packet.txid);
+        }
         let allowance = if is_proven { MAX_DATAGRAM } else { AMPLIFICATION * length };
         let allowance = allowance - if nominates { PING_LEN } else { 0 };
         let asker = Asker { from, id, flags: packet.flags, txid: packet.txid, allowance };
@@ -61,6 +68,7 @@ impl Routing {
             Some(target) => self.answer_route(&asker, target),
             None => self.answer_ping(&asker),
         }
+        self.warm.sent(from, None, now, random);
         if nominates {
             self.ask(from, Some(id), None, Purpose::Nominate, now, random);
         }
@@ -117,7 +125,8 @@ impl Routing {
     fn entries_for(&self, asker: &Asker, target: &NodeId) -> Vec<Entry> {
         let scope = Scope::of(asker.from);
         let keep = |address: SocketAddr| {
-            asker.wants(address) && Scope::of(address).visible_from(scope) && scope != Scope::LinkLocal
+            let told = Scope::of(address);
+            asker.wants(address) && told.visible_from(scope) && told != Scope::LinkLocal
         };
         let closest = self.table.closest_but(Some(&asker.id), target, K, &keep).into_iter();
         let entries = closest

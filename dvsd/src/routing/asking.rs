@@ -19,7 +19,7 @@ pub(super) struct Answer {
     pub(super) entries: Vec<Entry>,
     txid: u64,
     flags: u8,
-    caps: u8,
+    pub(super) caps: u8,
     token: Token,
     observed: SocketAddr,
     target: Option<NodeId>,
@@ -56,7 +56,7 @@ impl Routing {
         now: Instant,
         random: &mut Random,
     ) -> bool {
-        self.send_request(Request { to, id, target, purpose, sent: now, is_repeat: false }, random)
+        self.send_request(Request { to, id, target, purpose, sent: now, is_repeat: false, has_token: false }, random)
     }
 
     fn send_request(&mut self, request: Request, random: &mut Random) -> bool {
@@ -73,7 +73,8 @@ impl Routing {
             message: self.message(&request, token),
         };
         let rtt = request.id.and_then(|id| self.table.find(&id)).and_then(|contact| contact.rtt);
-        self.requests.start(txid, request, rtt);
+        self.requests.start(txid, Request { has_token: !token.is_none(), ..request }, rtt);
+        self.warm.sent(request.to, Some(txid), request.sent, random);
         self.counters.requests += 1;
         self.transmit(request.to, &packet);
         true
@@ -131,7 +132,9 @@ impl Routing {
         let &Answer { from, responder: id, caps, .. } = answer;
         let rtt = now.since(request.sent);
         self.note_sighting(&Sighting { id, address: from, caps, rtt, proven: false }, now, random);
-        if let Some(address) = self.observed.vote(from, answer.observed) {
+        self.warm.heard(&id, from);
+        self.note_contact(id, from, request.has_token.then_some(answer.txid), now);
+        if let Some(address) = self.nat.vote(from, answer.observed, now) {
             self.events.push_back(RoutingEvent::ObservedChanged(address));
         }
         self.note_heard(now, random);
@@ -144,7 +147,10 @@ impl Routing {
             return;
         }
         match self.table.verified(sighting, now) {
-            Verified::Inserted => self.offer(Contact { id, caps, address, other: None, rtt: Some(rtt) }),
+            Verified::Inserted => {
+                self.offer(Contact { id, caps, address, other: None, rtt: Some(rtt) });
+                self.consider_warm(&id, now, random);
+            }
             Verified::Unproven => self.seek_proof(id, address, Some(rtt), now, random),
             Verified::Refreshed | Verified::Waiting | Verified::Refused => {}
         }
@@ -179,6 +185,7 @@ impl Routing {
             Purpose::Bootstrap => self.learn_neighbours(answer, now, random),
             Purpose::Probe => self.handle_probe_answer(answer.responder, answer.from, now.since(request.sent), now),
             Purpose::Prove => self.seek_proof(answer.responder, answer.from, None, now, random),
+            Purpose::Punch => self.openings.opened(answer.from),
             Purpose::Nominate | Purpose::Check { .. } | Purpose::Keepalive => {}
         }
         self.continue_searches(now, random);
@@ -210,6 +217,7 @@ impl Routing {
         // Strangers can make us PING whom they like: that nobody is there says nothing of us.
         if request.purpose != Purpose::Nominate && self.upkeep.unheard(now) {
             self.events.push_back(RoutingEvent::Offline);
+            self.lan.hurry(now);
         }
         match (request.purpose, request.id) {
             (Purpose::Lookup(number), Some(id)) => {
@@ -221,13 +229,14 @@ impl Routing {
             }
             (Purpose::Check { last: false }, Some(id)) => self.check_again(id, request.to, now, random),
             (Purpose::Check { last: true }, Some(id)) => self.handle_failed_check(id, now, random),
-            (Purpose::Keepalive | Purpose::Probe | Purpose::Prove, Some(id)) => self.doubt(id, request.to, now),
+            (Purpose::Keepalive, Some(id)) => self.handle_cold(id, request, now, random),
+            (Purpose::Probe | Purpose::Prove, Some(id)) => self.doubt(id, request.to, now),
             _ => {}
         }
     }
 
     /// A known node did not answer at an address that we have of it.
-    fn doubt(&mut self, id: NodeId, address: SocketAddr, now: Instant) {
+    pub(super) fn doubt(&mut self, id: NodeId, address: SocketAddr, now: Instant) {
         if self.table.find(&id).is_some_and(|contact| contact.addresses().any(|known| known == address)) {
             self.table.doubt(id, now);
         }

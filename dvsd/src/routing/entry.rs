@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What the table keeps of a node: 30 bytes, so that 330 nodes, the table of a network of a million, fit 10 kB.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use crate::id::NodeId;
-use crate::path::{Scope, unmapped};
+use crate::path::{Scope, packed_ip, unpacked_ip};
 use crate::time::Instant;
 use crate::wire::routing::CAPS_MASK;
 
@@ -115,17 +115,13 @@ impl Row {
     }
 }
 
-/// An address in 18 bytes: IPv6 or IPv4-mapped, then the port.
+/// An address in 18 bytes: IPv6 or IPv4-mapped, then the port. The interface of a link-local address lies within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packed([u8; 16], u16);
 
 impl Packed {
     pub(super) fn new(address: SocketAddr) -> Self {
-        let ip = match address.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        Self(ip.octets(), address.port())
+        Self(packed_ip(address), address.port())
     }
 
     /// Whether the address lies in the /48 of `network`.
@@ -134,7 +130,7 @@ impl Packed {
     }
 
     pub(super) fn address(self) -> SocketAddr {
-        unmapped(SocketAddr::new(Ipv6Addr::from(self.0).into(), self.1))
+        unpacked_ip(self.0, self.1)
     }
 }
 
@@ -218,7 +214,7 @@ mod tests {
 
     #[test]
     fn addresses_survive_packing() {
-        for text in ["198.18.0.1:5004", "[2001:db8::1]:5004"] {
+        for text in ["198.18.0.1:5004", "[2001:db8::1]:5004", "[fe80::1%3]:5004"] {
             let address = text.parse().unwrap();
             assert_eq!(Packed::new(address).address(), address);
         }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::asking::Answer;
 use super::entry::{Contact, Crowd};
 use super::lookup::{Goal, Lookup};
+use super::punch::Punch;
 use super::requests::Purpose;
 use super::search::{CONFIRMED, PATIENCE, PROBE_GAP, Search};
 use super::table::K;
@@ -40,6 +41,7 @@ impl Routing {
         self.probe_known(target, now);
         for hint in hints.iter().map(|hint| unmapped(*hint)) {
             if self.is_usable(hint) {
+                self.prepare_punch(target, now);
                 self.report(target, hint, 1, now);
             }
         }
@@ -50,6 +52,7 @@ impl Routing {
     /// A target of the table is probed at once; if it answered lately, nobody else is asked for the moment.
     fn probe_known(&mut self, target: NodeId, now: Instant) {
         let Some(known) = self.table.find(&target) else { return };
+        self.prepare_punch(target, now);
         for address in known.addresses() {
             self.report(target, address, CONFIRMED, now);
         }
@@ -129,6 +132,7 @@ impl Routing {
                 continue;
             }
             let [v4, v6] = &mut families;
+            self.note_teller(entry.id, answer, now);
             let is_told = core::mem::replace(if entry.address.is_ipv4() { v4 } else { v6 }, true);
             if !is_told && self.report(entry.id, entry.address, 1, now) {
                 self.hold(Some(number), now);
@@ -201,10 +205,12 @@ impl Routing {
         if let Some(search) = self.searches.get_mut(&target) {
             search.answered(from, rtt, now);
         }
+        self.punch_answered(target, now);
     }
 
     /// Sends the probes that are due, continues the lookups, and reports the searches that are over.
     pub(super) fn continue_searches(&mut self, now: Instant, random: &mut Random) {
+        self.continue_punches(now, random);
         let targets: Vec<NodeId> = self.searches.keys().copied().collect();
         for target in &targets {
             let due = self.searches.get_mut(target).map(|search| search.due(now, random)).unwrap_or_default();
@@ -240,10 +246,15 @@ impl Routing {
 
     fn settle_not_found(&mut self, target: NodeId) {
         let Some(search) = self.searches.get(&target) else { return };
-        if search.lookup.is_some() || search.next_due().is_some() {
+        let is_punching = self.punches.get(&target).is_some_and(Punch::is_waiting);
+        if search.lookup.is_some() || search.next_due().is_some() || is_punching {
             return;
         }
-        let why = if self.upkeep.heard_since(search.started) { Missing::Unknown } else { Missing::Offline };
+        let why = match self.upkeep.heard_since(search.started) {
+            false => Missing::Offline,
+            true if search.was_forwarded() => Missing::NeedsRelay,
+            true => Missing::Unknown,
+        };
         self.cancel(target);
         self.counters.not_found += 1;
         self.events.push_back(RoutingEvent::NotFound { target, why });

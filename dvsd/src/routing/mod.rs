@@ -15,10 +15,14 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use self::contacts::Contacts;
+use self::forward::{Forwards, Openings};
+use self::lan::Lan;
 use self::limits::Limits;
 use self::lookup::Lookup;
-use self::observed::Observed;
+use self::nat::Nat;
 use self::proof::Proofs;
+use self::punch::Punch;
 use self::requests::Requests;
 use self::search::Search;
 use self::silent::Silent;
@@ -26,22 +30,27 @@ use self::strikes::Strikes;
 use self::table::{Sighting, Table, Verified};
 use self::tokens::{Issuer, Received};
 use self::upkeep::Upkeep;
+use self::warm::Warm;
 use crate::crypto::identity::Identity;
 use crate::id::NodeId;
 use crate::path::{Path, Prefix, Scope, Transmit, unmapped};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
-use crate::wire::routing::{Message, Packet};
+use crate::wire::routing::{Message, Packet, caps};
 use crate::wire::{DEFAULT_PORT, Malformed};
 
 mod answering;
 mod asking;
+mod contacts;
 mod entry;
 mod finding;
+mod forward;
+mod lan;
 mod limits;
 mod lookup;
-mod observed;
+mod nat;
 mod proof;
+mod punch;
 mod requests;
 mod search;
 mod silent;
@@ -51,15 +60,26 @@ mod strikes;
 mod table;
 mod tokens;
 mod upkeep;
+mod warm;
+
+pub use self::lan::{GROUP_V4, GROUP_V6};
 
 #[cfg(test)]
 mod attack_tests;
 #[cfg(test)]
 mod bound_tests;
 #[cfg(test)]
+mod lan_tests;
+#[cfg(test)]
+mod nat_tests;
+#[cfg(test)]
 mod proof_tests;
 #[cfg(test)]
+mod punch_tests;
+#[cfg(test)]
 mod sim;
+#[cfg(test)]
+pub(crate) mod sim_nat;
 #[cfg(test)]
 mod tests;
 
@@ -209,7 +229,7 @@ pub struct Status {
     pub waiting_bytes: usize,
     /// Whether the network is there.
     pub online: bool,
-    /// Where others see us.
+    /// Where others see us, if others than those could reach us there.
     pub observed: Option<SocketAddr>,
     /// Where others see us over IPv4.
     pub observed_v4: Option<SocketAddr>,
@@ -258,12 +278,12 @@ pub enum Drop {
     /// Its source, or all together, ask too much.
     #[error("rate limit")]
     RateLimited,
+    /// It needs a token of ours and has none.
+    #[error("no token")]
+    NoToken,
     /// We answer nobody, or not this.
     #[error("read-only")]
     ReadOnly,
-    /// What it asks for needs a token, and it has no valid one.
-    #[error("no valid token")]
-    Token,
     /// A proof that proves nothing.
     #[error("wrong proof")]
     Proof,
@@ -279,8 +299,8 @@ impl Drop {
             Self::Unsolicited => "unsolicited",
             Self::WrongNode => "wrong-node",
             Self::RateLimited => "rate-limited",
+            Self::NoToken => "no-token",
             Self::ReadOnly => "read-only",
-            Self::Token => "token",
             Self::Proof => "proof",
         }
     }
@@ -290,6 +310,7 @@ impl Drop {
 struct Counters {
     found: u64,
     not_found: u64,
+    punched: u64,
     requests: u64,
     recent: VecDeque<Duration>,
 }
@@ -305,7 +326,13 @@ pub struct Routing {
     limits: Limits,
     proofs: Proofs,
     strikes: Strikes,
-    observed: Observed,
+    nat: Nat,
+    warm: Warm,
+    contacts: Contacts,
+    punches: BTreeMap<NodeId, Punch>,
+    forwards: Forwards,
+    openings: Openings,
+    lan: Lan,
     lookups: BTreeMap<u64, Lookup>,
     next_lookup: u64,
     searches: BTreeMap<NodeId, Search>,
@@ -317,8 +344,9 @@ pub struct Routing {
 
 impl Routing {
     /// A node that knows nobody yet.
-    pub fn new(config: RoutingConfig, now: Now, random: &mut Random) -> Self {
-        Self {
+    pub fn new(mut config: RoutingConfig, now: Now, random: &mut Random) -> Self {
+        config.caps |= if config.read_only { 0 } else { caps::PUNCH };
+        let mut node = Self {
             table: Table::new(config.node_id, config.verify_proofs),
             requests: Requests::default(),
             issuer: Issuer::new(now.mono, random),
@@ -327,7 +355,13 @@ impl Routing {
             limits: Limits::new(now.mono),
             proofs: Proofs::new(now.mono),
             strikes: Strikes::default(),
-            observed: Observed::default(),
+            nat: Nat::default(),
+            warm: Warm::default(),
+            contacts: Contacts::default(),
+            punches: BTreeMap::new(),
+            forwards: Forwards::default(),
+            openings: Openings::default(),
+            lan: Lan::default(),
             lookups: BTreeMap::new(),
             next_lookup: 0,
             searches: BTreeMap::new(),
@@ -336,7 +370,9 @@ impl Routing {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             config,
-        }
+        };
+        node.start_hellos(now.mono, random);
+        node
     }
 
     /// Joins the network through the nodes at `addresses`, with repeats until one answers. May be called again with
@@ -360,7 +396,10 @@ impl Routing {
             Message::RouteRes { .. } | Message::Pong { .. } => self.handle_answer(from, packet, now, random),
             Message::ProofReq { .. } => self.answer_proof_req(from, &packet, now),
             Message::Proof { .. } => self.handle_proof(from, &packet, now, random),
-            _ => Err(Drop::Malformed(Malformed::Kind)),
+            Message::PunchReq { .. } => self.handle_punch_req(from, &packet, now, random),
+            Message::PunchFwd { .. } => self.handle_punch_fwd(from, &packet, now, random),
+            Message::PunchAck { .. } => self.handle_punch_ack(from, &packet, now, random),
+            Message::LanHello { .. } => self.handle_hello(from, &packet, now, random),
         }
     }
 
@@ -393,7 +432,8 @@ impl Routing {
     /// The nodes worth remembering over a restart: up to 200 that answered within 15 minutes.
     pub fn saved(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
         const SAVED: usize = 200;
-        self.table.good_nodes(now.mono).take(SAVED).map(|node| (node.id, node.address)).collect()
+        let good = self.table.good_nodes(now.mono).map(|node| (node.id, node.address));
+        good.filter(|(_, address)| Scope::of(*address) != Scope::LinkLocal).take(SAVED).collect()
     }
 
     /// Nodes good for the `via` of an invite: up to three with global addresses of different prefixes that answered
@@ -413,6 +453,7 @@ impl Routing {
     /// How things stand.
     pub fn status(&self, now: Now) -> Status {
         let (table_bytes, waiting_bytes) = self.table.bytes();
+        let [(observed_v4, nat_v4), (observed_v6, nat_v6)] = [true, false].map(|is_ipv4| self.nat.family(is_ipv4));
         Status {
             nodes: self.table.len(),
             good: self.table.good(now.mono),
@@ -421,7 +462,12 @@ impl Routing {
             table_bytes,
             waiting_bytes,
             online: self.upkeep.online,
-            observed: self.observed.address(),
+            observed: self.nat.address(),
+            observed_v4,
+            observed_v6,
+            nat_v4,
+            nat_v6,
+            punched: self.counters.punched,
             peers: self.table.peers(PEERS, now.mono),
             network_size: self.table.network_size(),
             lookups: self.lookups.len(),
@@ -429,7 +475,6 @@ impl Routing {
             not_found: self.counters.not_found,
             requests: self.counters.requests,
             recent: self.counters.recent.iter().copied().collect(),
-            ..Status::default()
         }
     }
 
@@ -441,6 +486,8 @@ impl Routing {
         }
         self.time_out_proofs(now, random);
         self.continue_searches(now, random);
+        self.continue_openings(now, random);
+        self.say_hello(now, random);
         self.maintain(now, random);
     }
 
@@ -463,6 +510,10 @@ impl Routing {
             due(self.searches.values().filter_map(Search::next_due).min(), "routing probe"),
             due(self.lookups.values().map(Lookup::next_due).min(), "routing lookup"),
             due(self.table.next_check(), "routing check"),
+            due(self.punches.values().filter_map(Punch::next_due).min(), "routing punch"),
+            due(self.openings.next_due(), "routing NAT opening"),
+            due(self.warm.next_due(), "routing keep-alive"),
+            due(self.lan.next_due(), "routing LAN hello"),
             due(self.upkeep.next_due(), "routing upkeep"),
         ])
     }
@@ -471,15 +522,18 @@ impl Routing {
     fn is_usable(&self, address: SocketAddr) -> bool {
         let family = if address.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 };
         let scope = Scope::of(address);
+        let has_interface = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0) || address.is_ipv4();
+        let family = family && (scope != Scope::LinkLocal || has_interface);
         family && scope != Scope::Unusable && (!self.config.loopback_only || scope == Scope::Loopback)
     }
 
-    /// Whether `address` may be stored, told and asked when the node at `teller` says a node is there.
+    /// Whether `address` may be stored and asked when the node at `teller` says a node is there. A link-local address
+    /// only its own node can tell.
     fn is_believable(&self, address: SocketAddr, teller: SocketAddr) -> bool {
         let scope = Scope::of(address);
         self.is_usable(address)
             && address.port() >= self.config.lowest_port
-            && scope != Scope::LinkLocal
+            && (scope != Scope::LinkLocal || address == teller)
             && scope.visible_from(Scope::of(teller))
     }
 

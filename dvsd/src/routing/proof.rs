@@ -111,7 +111,7 @@ impl Routing {
         let Message::ProofReq { origin, token, challenge } = packet.message else { return Err(Drop::Unsolicited) };
         let identity = self.config.identity.clone().ok_or(Drop::ReadOnly)?;
         if !self.issuer.accepts(token, from) {
-            return Err(Drop::Token);
+            return Err(Drop::NoToken);
         }
         self.admit(from, origin, token, now)?;
         if !self.proofs.signatures.take(now) {
@@ -169,7 +169,7 @@ impl Routing {
             return Err(Drop::Proof);
         }
         self.note_heard(now, random);
-        if !self.observed.is_ours(observed, from) {
+        if !self.nat.is_ours(observed, from) {
             self.table.gave_no_proof(&pending.id, from);
             return Err(Drop::Proof);
         }

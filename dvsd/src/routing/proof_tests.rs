@@ -66,6 +66,10 @@ impl Lone {
         self.node.handle(from, &packet.emit(), self.now, &mut self.random)
     }
 
+    fn pass_on(&mut self, from: SocketAddr, packet: &Packet) -> Result<(), Drop> {
+        self.node.handle(from, &packet.emit(), self.now, &mut self.random)
+    }
+
     fn sent(&mut self) -> Vec<(SocketAddr, Packet)> {
         let transmits = core::iter::from_fn(|| self.node.poll_transmit());
         transmits.map(|sent| (sent.path.address().unwrap(), Packet::parse(&sent.datagram).unwrap())).collect()
@@ -108,12 +112,12 @@ fn proof_req(sent: &[(SocketAddr, Packet)]) -> Option<&Packet> {
 }
 
 /// What the node of this number answers `asked`, which came from `from`.
-fn proof_by(number: u32, from: SocketAddr, asked: &Packet) -> Message {
+fn proof_by(number: u32, from: SocketAddr, asked: &Packet) -> Packet {
     let mut prover = Lone::new(number);
     let Message::ProofReq { origin, challenge, .. } = asked.message else { panic!("{asked}") };
     let token = prover.token(from);
     prover.handle(from, Message::ProofReq { origin, token, challenge }, asked.txid).unwrap();
-    prover.sent().remove(0).1.message
+    prover.sent().remove(0).1
 }
 
 #[test]
@@ -126,19 +130,13 @@ fn a_newcomer_to_a_crowded_bucket_gets_in_with_a_proof() {
     assert_eq!(lone.knows(id), None);
     let Message::ProofReq { origin, token, .. } = asked.message else { panic!() };
     assert_eq!((origin, token), (own, Token([7; 8])));
-    let mut proof = proof_by(newcomer, address(60_000), asked);
-    lone.node.config.caps = 0;
-    assert_eq!(lone.handle(address(2), proof.clone(), asked.txid), Err(Drop::Unsolicited));
-    // The prover's header said 0, and the header is part of what is signed.
-    let packet = Packet { flags: 0, caps: 0, txid: asked.txid, message: proof.clone() };
-    assert_eq!(lone.node.handle(address(1), &packet.emit(), lone.now, &mut lone.random), Ok(()));
+    let proof = proof_by(newcomer, address(60_000), asked);
+    assert_eq!(lone.pass_on(address(2), &proof), Err(Drop::Unsolicited));
+    assert_eq!(lone.pass_on(address(1), &proof), Ok(()));
     assert_eq!(lone.knows(id), Some(address(1)));
     let peers = lone.node.status(lone.now).peers;
     assert_eq!(peers.iter().filter(|peer| peer.proven).map(|peer| peer.id).collect::<Vec<_>>(), [id]);
-    if let Message::Proof { responder, .. } = &mut proof {
-        *responder = own;
-    }
-    assert_eq!(lone.handle(address(1), proof, asked.txid), Err(Drop::Unsolicited));
+    assert_eq!(lone.pass_on(address(1), &proof), Err(Drop::Unsolicited), "each counts once");
 }
 
 #[test]
@@ -148,8 +146,7 @@ fn a_relayed_proof_is_refused() {
     let sent = lone.meet(victim, mallory);
     let asked = proof_req(&sent).unwrap();
     let relayed = proof_by(opposite(), mallory, asked);
-    let packet = Packet { flags: 0, caps: 0, txid: asked.txid, message: relayed };
-    assert_eq!(lone.node.handle(mallory, &packet.emit(), lone.now, &mut lone.random), Err(Drop::Proof));
+    assert_eq!(lone.pass_on(mallory, &relayed), Err(Drop::Proof));
     assert_eq!((lone.knows(victim), lone.node.strikes.len()), (None, 0));
 }
 
@@ -157,30 +154,30 @@ fn a_relayed_proof_is_refused() {
 fn whoever_asks_must_show_a_word_of_others_for_an_address_that_a_proof_names() {
     let mut lone = Lone::crowded(0);
     let mallory = address(66);
-    lone.node.observed.vote(mallory, mallory);
-    assert!(!lone.node.observed.is_ours(mallory, mallory), "one's own word does not count");
-    lone.node.observed.vote(address(67), mallory);
-    assert!(!lone.node.observed.is_ours(mallory, mallory), "one accomplice is not enough");
-    assert!(lone.node.observed.is_ours(address(60_000), mallory));
+    lone.node.nat.vote(mallory, mallory, lone.now.mono);
+    assert!(!lone.node.nat.is_ours(mallory, mallory), "one's own word does not count");
+    lone.node.nat.vote(address(67), mallory, lone.now.mono);
+    assert!(!lone.node.nat.is_ours(mallory, mallory), "one accomplice is not enough");
+    assert!(lone.node.nat.is_ours(address(60_000), mallory));
 }
 
 #[test]
 fn a_wrong_proof_throws_a_node_out_for_ten_minutes() {
     let mut lone = Lone::crowded(0);
     let (id, from) = (identity(opposite()).public().id(), address(1));
-    for wrong in 0..3 {
+    for wrong in 0..4 {
         let mut lone = Lone::crowded(0);
         let sent = lone.meet(id, from);
         let asked = proof_req(&sent).unwrap();
         let mut proof = proof_by(if wrong == 0 { 1_000 } else { opposite() }, address(60_000), asked);
-        let Message::Proof { responder, signature, .. } = &mut proof else { panic!() };
+        let Message::Proof { responder, signature, .. } = &mut proof.message else { panic!() };
         match wrong {
             0 => *responder = id,
             1 => signature[20] ^= 1,
-            _ => *responder = identity(1_000).public().id(),
+            2 => *responder = identity(1_000).public().id(),
+            _ => proof.caps ^= 1,
         }
-        let packet = Packet { flags: 0, caps: 0, txid: asked.txid, message: proof };
-        assert_eq!(lone.node.handle(from, &packet.emit(), lone.now, &mut lone.random), Err(Drop::Proof));
+        assert_eq!(lone.pass_on(from, &proof), Err(Drop::Proof));
         assert_eq!((lone.knows(id), lone.node.table.waiting()), (None, 0));
         assert!(lone.meet(id, from).is_empty(), "ignored");
     }
@@ -212,9 +209,9 @@ fn a_proof_is_given_for_a_token_only_and_not_too_often() {
     let ask = |lone: &mut Lone, from: SocketAddr, token: Token| {
         lone.handle(from, Message::ProofReq { origin: NodeId([9; 20]), token, challenge: [1; 16] }, 5)
     };
-    assert_eq!(ask(&mut lone, address(1), Token::NONE), Err(Drop::Token));
+    assert_eq!(ask(&mut lone, address(1), Token::NONE), Err(Drop::NoToken));
     let token = lone.token(address(1));
-    assert_eq!(ask(&mut lone, address(2), token), Err(Drop::Token));
+    assert_eq!(ask(&mut lone, address(2), token), Err(Drop::NoToken));
     assert_eq!(lone.sent(), []);
     assert_eq!(ask(&mut lone, address(1), token), Ok(()));
     assert_eq!(lone.sent().len(), 1);

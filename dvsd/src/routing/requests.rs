@@ -18,6 +18,9 @@ const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_millis(1_500);
 /// How long after sending an answer is still accepted.
 const LIFE: Duration = Duration::from_secs(3);
+/// Limits of the time after which an answer is late, and what it is when nothing is known.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(150), Duration::from_millis(400));
+const USUAL_PATIENCE: Duration = Duration::from_millis(200);
 /// How many requests may be under way, late ones included.
 const MAX_REQUESTS: usize = 1024;
 /// How many of them may be PINGs to nominated nodes.
@@ -40,6 +43,8 @@ pub(super) enum Purpose {
     Keepalive,
     /// To get the token that a PROOF_REQ needs.
     Prove,
+    /// To open the NAT for a caller.
+    Punch,
 }
 
 /// A request under way.
@@ -54,6 +59,8 @@ pub(super) struct Request {
     pub(super) sent: Instant,
     /// Whether this repeats a request whose answer was cut for want of a token.
     pub(super) is_repeat: bool,
+    /// Whether it carries a token of the node asked.
+    pub(super) has_token: bool,
 }
 
 struct Pending {
@@ -96,6 +103,11 @@ impl Requests {
     /// The time-out for a node with this round-trip time, or of the average node.
     pub(super) fn timeout(&self, rtt: Option<Duration>) -> Duration {
         rtt.or(self.srtt).map_or(SHORTEST, |rtt| (2 * rtt).clamp(SHORTEST, LONGEST))
+    }
+
+    /// How long an answer may take before it is worth trying something else.
+    pub(super) fn patience(&self) -> Duration {
+        self.srtt.map_or(USUAL_PATIENCE, |srtt| (srtt * 3 / 2).clamp(PATIENCE.0, PATIENCE.1))
     }
 
     /// Ends the request that `txid` from `from` answers. `target`: that of a ROUTE_RES, `None` for a PONG.
@@ -158,7 +170,7 @@ mod tests {
 
     fn request(purpose: Purpose) -> Request {
         let to = SocketAddr::from(([198, 18, 0, 1], 5004));
-        Request { to, id: None, target: None, purpose, sent: Instant::ZERO, is_repeat: false }
+        Request { to, id: None, target: None, purpose, sent: Instant::ZERO, is_repeat: false, has_token: false }
     }
 
     #[test]

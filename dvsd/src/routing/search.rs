@@ -23,6 +23,10 @@ const PROBES: u8 = 3;
 const SERIES: u8 = 2;
 /// How long after the last PING of a series an address has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How many addresses may be expected to answer that the search itself does not probe.
+const MAX_EXPECTED: u8 = 4;
+/// How long their answer may take.
+const EXPECTED: Duration = Duration::from_secs(1);
 /// So many reporters confirm an address.
 pub(super) const CONFIRMED: u8 = 2;
 /// Limits of the grace.
@@ -53,11 +57,21 @@ pub(super) struct Search {
     probes: Vec<Probe>,
     reports: u8,
     grace: Option<Instant>,
+    was_forwarded: bool,
+    expected: u8,
 }
 
 impl Search {
     pub(super) const fn new(lookup: u64, now: Instant) -> Self {
-        Self { started: now, lookup: Some(lookup), probes: Vec::new(), reports: 0, grace: None }
+        Self {
+            started: now,
+            lookup: Some(lookup),
+            probes: Vec::new(),
+            reports: 0,
+            grace: None,
+            was_forwarded: false,
+            expected: 0,
+        }
     }
 
     /// So many `reporters` say the peer is at `address`. True if that is news; it is probed at once. When all places
@@ -78,6 +92,33 @@ impl Search {
         self.reports += 1;
         self.probes.push(Probe { address, reporters, state: State::Trying { sent: 0, next: now } });
         true
+    }
+
+    /// The peer is sent PINGs at `address` by others than the search, so its answer is waited for. A peer behind a
+    /// symmetric NAT is reported at more addresses than can be probed, so this one has a place of its own. False if
+    /// there were too many already.
+    pub(super) fn expect(&mut self, address: SocketAddr, now: Instant) -> bool {
+        let state = State::Trying { sent: PROBES * SERIES, next: now + EXPECTED };
+        if let Some(known) = self.probes.iter_mut().find(|probe| probe.address == address) {
+            known.state = if known.state == State::Failed { state } else { known.state };
+            return true;
+        }
+        if self.expected >= MAX_EXPECTED {
+            return false;
+        }
+        self.expected += 1;
+        self.probes.push(Probe { address, reporters: 1, state });
+        true
+    }
+
+    /// The peer was told to open its NAT towards us.
+    pub(super) const fn note_forwarded(&mut self) {
+        self.was_forwarded = true;
+    }
+
+    /// Whether the peer was told to open its NAT towards us.
+    pub(super) const fn was_forwarded(&self) -> bool {
+        self.was_forwarded
     }
 
     /// The addresses to PING now.

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::sim_nat::Gateway;
 use super::{Routing, RoutingConfig, RoutingEvent, Status};
 use crate::id::NodeId;
 use crate::path::Transmit;
@@ -34,6 +35,10 @@ pub(super) struct Mesh {
     /// Everything sent since the test cleared it, if `records`.
     pub(super) sent: Vec<Sent>,
     pub(super) records: bool,
+    /// Nodes behind a NAT.
+    pub(super) gateways: BTreeMap<SocketAddr, Gateway>,
+    /// Nodes on one switch: they hear each other's multicasts.
+    pub(super) switch: BTreeSet<SocketAddr>,
     events: BTreeMap<SocketAddr, Vec<RoutingEvent>>,
     flying: BTreeMap<(Instant, u64), Sent>,
     timers: BTreeSet<(Instant, SocketAddr)>,
@@ -71,6 +76,8 @@ impl Mesh {
             delay: (10_000, 60_000),
             sent: Vec::new(),
             records: false,
+            gateways: BTreeMap::new(),
+            switch: BTreeSet::new(),
             events: BTreeMap::new(),
             flying: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -187,12 +194,34 @@ impl Mesh {
         self.now = self.now.max(at);
         if self.flying.first_key_value().is_some_and(|((arrival, _), _)| *arrival == at) {
             let (_, sent) = self.flying.pop_first().unwrap();
-            let to = sent.to;
+            let Some(to) = self.receiver(&sent) else { return };
             self.with(to, |node, now, random| _ = node.handle(sent.from, &sent.datagram, now, random));
         } else {
             let (_, at) = *self.timers.first().unwrap();
             self.with(at, |node, now, random| node.handle_timeout(now, random));
         }
+    }
+
+    /// The node that a datagram reaches in the end.
+    fn receiver(&mut self, sent: &Sent) -> Option<SocketAddr> {
+        let mut gateways = self.gateways.iter().filter(|(_, gateway)| gateway.outer == sent.to.ip());
+        match gateways.next() {
+            Some((inner, gateway)) => gateway.lets_in(sent.from, sent.to, self.now).then_some(*inner),
+            None if self.gateways.contains_key(&sent.to) => None,
+            None => Some(sent.to),
+        }
+    }
+
+    /// A datagram leaves the node at `at`.
+    fn send(&mut self, at: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
+        if to.ip().is_multicast() {
+            let others = self.switch.iter().filter(|other| self.switch.contains(&at) && **other != at);
+            let others: Vec<SocketAddr> = others.filter(|other| other.is_ipv4() == to.is_ipv4()).copied().collect();
+            others.into_iter().for_each(|other| self.inject(at, other, datagram.clone()));
+            return;
+        }
+        let from = self.gateways.get_mut(&at).map_or(at, |gateway| gateway.lets_out(to, self.now));
+        self.inject(from, to, datagram);
     }
 
     fn drain(&mut self, at: SocketAddr) {
@@ -202,7 +231,7 @@ impl Mesh {
                 self.sent.push(Sent { from: at, to, datagram: datagram.clone() });
             }
             if self.random.below(100) >= self.loss {
-                self.inject(at, to, datagram);
+                self.send(at, to, datagram);
             }
         }
         while let Some(event) = self.nodes.get_mut(&at).and_then(Routing::poll_event) {

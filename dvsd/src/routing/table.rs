@@ -174,11 +174,15 @@ impl Table {
         self.spares.take(&id)
     }
 
-    /// Notes that a lookup for `target` searches through its bucket.
+    /// Notes that a lookup for `target` searches through its bucket; one for our own ID through all buckets that lie
+    /// within the 20 closest nodes.
     pub(super) fn searched(&mut self, target: &NodeId, now: Instant) {
         let bucket = self.bucket_of(target);
+        let farthest = self.rows.len().checked_sub(K).and_then(|index| self.rows.get(index));
+        let beyond = farthest.map_or(0, |row| self.bucket_of(&row.id) + 1);
         self.grow_refreshed(now);
-        if let Some(stamp) = self.refreshed.get_mut(bucket) {
+        let searched = if bucket == BUCKETS { beyond..BUCKETS } else { bucket..bucket + 1 };
+        for (_, stamp) in self.refreshed.iter_mut().enumerate().filter(|(index, _)| searched.contains(index)) {
             *stamp = Stamp::of(now);
         }
     }

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Staying connected: joining, the neighbourhood, the buckets, the way through the NAT, and noticing who left.
+//! Staying connected: joining, the neighbourhood, the buckets, noticing who left, and beginning anew when the network
+//! has changed.
 //!
-//! Timers, all jittered: joining is tried at 0, 0.5 and 1 s, then with pauses doubling from 1 to 60 s; a PING to one of
-//! the four closest neighbours every [`KEEPALIVE`]; our own neighbourhood is looked up every [`NEIGHBOURS`]; silent
-//! nodes and buckets are looked after every [`TICK`]. Nobody answering for [`SILENCE`] means offline.
+//! Timers, all jittered: joining is tried at 0, 0.5 and 1 s, then with pauses doubling from 1 to 60 s; our own
+//! neighbourhood is looked up every [`NEIGHBOURS`]; silent nodes and buckets are looked after every [`TICK`]. Nobody
+//! answering for [`SILENCE`] means offline, or no answer at all to the first requests after the network has changed.
+//! Changes are acted upon once in [`CALM`].
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use super::Routing;
 use super::requests::Purpose;
-use super::table::K;
+use super::tokens::Received;
 use crate::id::NodeId;
 use crate::path::unmapped;
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 
-/// Time between two keep-alive PINGs: WireGuard's value, below every common NAT time-out.
-const KEEPALIVE: Duration = Duration::from_secs(25);
-/// How many neighbours take turns with them.
-const KEPT_NEIGHBOURS: usize = 4;
 /// Time between two lookups of our own neighbourhood.
 const NEIGHBOURS: Duration = Duration::from_secs(30 * 60);
 /// Time between two looks at the table.
@@ -40,19 +39,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const MAX_SEEDS: usize = 32;
 /// Known nodes asked as well when rejoining.
 const REJOIN_NODES: usize = 8;
+/// Nodes of an earlier run that are remembered.
+const MAX_SAVED: usize = 200;
+/// How many of them are asked at a time.
+const SAVED_AT_ONCE: usize = 20;
+/// However often the network changes, it is acted upon once in this time.
+const CALM: Duration = Duration::from_secs(1);
 
 /// Timers and what is known about being connected.
 #[derive(Default)]
 pub(super) struct Upkeep {
     pub(super) online: bool,
     has_joined: bool,
-    seeds: Vec<SocketAddr>,
+    seeds: VecDeque<SocketAddr>,
+    /// Where nodes were in an earlier run; those asked last come last.
+    saved: VecDeque<SocketAddr>,
+    /// The next change of the network is acted upon no sooner.
+    calm_until: Option<Instant>,
+    changed: bool,
     tries: u32,
     next_try: Option<Instant>,
     last_heard: Option<Instant>,
     unanswered: u32,
-    keepalive: Option<Instant>,
-    keepalive_turn: usize,
     neighbours: Option<Instant>,
     tick: Option<Instant>,
 }
@@ -66,7 +74,6 @@ impl Upkeep {
             return false;
         }
         (self.online, self.next_try, self.tries) = (true, None, 0);
-        self.keepalive.get_or_insert(now + KEEPALIVE);
         self.tick.get_or_insert(now + TICK);
         true
     }
@@ -117,11 +124,13 @@ impl Upkeep {
     /// It turned out that we are at `address` ourselves.
     pub(super) fn forget_seed(&mut self, address: SocketAddr) {
         self.seeds.retain(|seed| *seed != address);
+        self.saved.retain(|saved| *saved != address);
     }
 
     /// When something is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        [self.next_try, self.keepalive, self.neighbours, self.tick].into_iter().flatten().min()
+        let changed = self.calm_until.filter(|_| self.changed);
+        [self.next_try, changed, self.neighbours, self.tick].into_iter().flatten().min()
     }
 
     fn pause(&self) -> Duration {
@@ -142,13 +151,53 @@ fn is_due(timer: &mut Option<Instant>, period: Duration, now: Instant, random: &
 }
 
 impl Routing {
+    /// Joins the network through nodes that an earlier run knew: up to 20 of them at once, then others by turns until one
+    /// answers; the rest when the network is lost. What answers need not be the node that was there.
+    pub fn restore(&mut self, nodes: &[(NodeId, SocketAddr)], now: Now, random: &mut Random) {
+        let mut addresses: Vec<SocketAddr> = nodes.iter().map(|(_, address)| unmapped(*address)).collect();
+        addresses.retain(|address| self.is_believable(*address, *address));
+        addresses.sort_by_cached_key(|_| random.next_u64());
+        addresses.truncate(MAX_SAVED);
+        self.upkeep.saved = addresses.into();
+        self.hurry_bootstrap(now.mono, random);
+    }
+
+    /// The network has changed or the machine has slept: back-off ends, all known nodes and seeds are asked again at
+    /// once, and what others told of our address loses its weight. Nobody is forgotten.
+    pub fn network_changed(&mut self, now: Now, random: &mut Random) {
+        self.upkeep.changed = true;
+        self.heed_change(now.mono, random);
+    }
+
+    fn heed_change(&mut self, now: Instant, random: &mut Random) {
+        if !self.upkeep.changed || self.upkeep.calm_until.is_some_and(|until| now < until) {
+            return;
+        }
+        (self.upkeep.changed, self.upkeep.calm_until) = (false, Some(now + CALM));
+        (self.upkeep.last_heard, self.upkeep.unanswered, self.upkeep.tries) = (None, 0, 0);
+        self.nat.forget();
+        // Tokens are bound to the address we had.
+        self.received = Received::default();
+        self.start_hellos(now, random);
+        if self.upkeep.online {
+            self.ask_known(now, random);
+            self.rewarm(now, random);
+        } else {
+            self.upkeep.next_try = None;
+            self.hurry_bootstrap(now, random);
+        }
+    }
+
     pub(super) fn join_through(&mut self, addresses: &[SocketAddr], now: Instant, random: &mut Random) {
         for address in addresses.iter().map(|address| unmapped(*address)) {
             let is_known = self.upkeep.seeds.contains(&address);
-            if is_known || !self.is_usable(address) || self.upkeep.seeds.len() >= MAX_SEEDS {
+            if is_known || !self.is_usable(address) {
                 continue;
             }
-            self.upkeep.seeds.push(address);
+            if self.upkeep.seeds.len() >= MAX_SEEDS {
+                self.upkeep.seeds.pop_front();
+            }
+            self.upkeep.seeds.push_back(address);
             if self.upkeep.online {
                 self.ask(address, None, Some(self.config.node_id), Purpose::Bootstrap, now, random);
             }
@@ -158,7 +207,7 @@ impl Routing {
 
     /// If offline, tries to join now, whatever the pause.
     pub(super) fn hurry_bootstrap(&mut self, now: Instant, random: &mut Random) {
-        let is_hopeless = self.upkeep.seeds.is_empty() && self.table.len() == 0;
+        let is_hopeless = self.upkeep.seeds.is_empty() && self.upkeep.saved.is_empty() && self.table.len() == 0;
         let is_quick = self.upkeep.next_try.is_some() && self.upkeep.tries < QUICK_TRIES && self.upkeep.tries > 0;
         if self.upkeep.online || is_hopeless || is_quick {
             return;
@@ -173,9 +222,18 @@ impl Routing {
         }
         self.upkeep.tries = self.upkeep.tries.saturating_add(1);
         self.upkeep.next_try = Some(now + random.jittered(self.upkeep.pause()));
+        self.ask_known(now, random);
+    }
+
+    /// Asks everybody who may lead us into the network, those of an earlier run by turns.
+    fn ask_known(&mut self, now: Instant, random: &mut Random) {
         let own = self.config.node_id;
-        for seed in self.upkeep.seeds.clone() {
-            self.ask(seed, None, Some(own), Purpose::Bootstrap, now, random);
+        let count = self.upkeep.saved.len().min(SAVED_AT_ONCE);
+        let turn: Vec<SocketAddr> = self.upkeep.saved.drain(..count).collect();
+        self.upkeep.saved.extend(&turn);
+        let seeds: Vec<SocketAddr> = self.upkeep.seeds.iter().copied().collect();
+        for address in seeds.iter().chain(turn.iter().filter(|saved| !seeds.contains(saved))) {
+            self.ask(*address, None, Some(own), Purpose::Bootstrap, now, random);
         }
         for node in self.table.closest(&NodeId(random.bytes()), REJOIN_NODES, &|_| true) {
             self.ask(node.address, Some(node.id), Some(own), Purpose::Bootstrap, now, random);
@@ -184,30 +242,21 @@ impl Routing {
 
     /// Everything periodic.
     pub(super) fn maintain(&mut self, now: Instant, random: &mut Random) {
+        self.heed_change(now, random);
         self.try_to_join(now, random);
+        self.keep_warm(now, random);
         for contact in self.table.due_checks(now) {
             self.ask(contact.address, Some(contact.id), None, Purpose::Check { last: false }, now, random);
-        }
-        if is_due(&mut self.upkeep.keepalive, KEEPALIVE, now, random) {
-            self.keep_alive(now, random);
         }
         if is_due(&mut self.upkeep.neighbours, NEIGHBOURS, now, random) && self.upkeep.online {
             self.search_neighbours(now, random);
         }
         if is_due(&mut self.upkeep.tick, TICK, now, random) {
             self.table.doubt_stale(CHECKS_PER_TICK, now);
+            self.choose_warm(now);
             self.nominate_spare(now, random);
             self.prove_next(now, random);
             self.refresh(now, random);
-        }
-    }
-
-    fn keep_alive(&mut self, now: Instant, random: &mut Random) {
-        let neighbours = self.table.closest(&self.config.node_id, KEPT_NEIGHBOURS.min(K), &|_| true);
-        self.upkeep.keepalive_turn = self.upkeep.keepalive_turn.wrapping_add(1);
-        let turn = self.upkeep.keepalive_turn.checked_rem(neighbours.len()).unwrap_or(0);
-        if let Some(neighbour) = neighbours.get(turn) {
-            self.ask(neighbour.address, Some(neighbour.id), None, Purpose::Keepalive, now, random);
         }
     }
 

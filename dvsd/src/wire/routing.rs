@@ -24,6 +24,8 @@ pub const PADDED_ROUTE_REQ_LEN: usize = 304;
 pub const PING_LEN: usize = HEADER_LEN + ID_LEN + TOKEN_LEN;
 /// Length of a PROOF_REQ, in bytes.
 pub const PROOF_REQ_LEN: usize = HEADER_LEN + ID_LEN + TOKEN_LEN + CHALLENGE_LEN;
+/// Length of a PUNCH_REQ, in bytes.
+pub const PUNCH_REQ_LEN: usize = HEADER_LEN + 2 * ID_LEN + TOKEN_LEN;
 /// Length of the challenge in a PROOF_REQ, in bytes.
 pub const CHALLENGE_LEN: usize = 16;
 /// Length of the nonce in a LAN_HELLO, in bytes.
@@ -47,6 +49,12 @@ pub mod flag {
 
 /// The five capability bits that fit beside the family in an entry.
 pub const CAPS_MASK: u8 = 0x1f;
+
+/// Bits of the capabilities byte; unknown bits are ignored.
+pub mod caps {
+    /// Tells others who wants to reach them, and heeds being told.
+    pub const PUNCH: u8 = 1 << 3;
+}
 
 /// Proof that its bearer receives what is sent to its address; all zeros is no token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
