@@ -49,6 +49,8 @@ pub struct Setup {
     pub log: &'static str,
     /// Environment variables, for example `ALSA_CONFIG_PATH`.
     pub environment: Vec<(String, String)>,
+    /// The whole text of `dvsd.toml`, instead of what everything above says.
+    pub settings: Option<String>,
 }
 
 impl Setup {
@@ -64,7 +66,13 @@ impl Setup {
             ring_seconds: None,
             log: "info",
             environment: Vec::new(),
+            settings: None,
         }
+    }
+
+    /// A daemon about which nobody decided anything, except what `settings`, a `dvsd.toml`, says.
+    pub fn of(settings: &str) -> Self {
+        Self { settings: Some(settings.to_owned()), ..Self::loopback() }
     }
 
     /// As [`Setup::new`], on a port of 127.0.0.1 that the system chooses.
@@ -74,6 +82,10 @@ impl Setup {
 
     /// The text of `dvsd.toml`.
     pub fn to_toml(&self) -> String {
+        self.settings.clone().unwrap_or_else(|| self.text())
+    }
+
+    fn text(&self) -> String {
         let quoted = |text: &dyn core::fmt::Display| format!("{:?}", text.to_string());
         let bootstrap: Vec<String> = self.bootstrap.iter().map(|address| quoted(address)).collect();
         let [capture, playback] = &self.devices;

@@ -402,6 +402,16 @@ fn the_log_is_in_the_journal_with_its_fields() {
 }
 
 #[test]
+fn the_sandbox_leaves_the_daemon_its_view_of_the_network() {
+    if !available_or_skipped("the_sandbox_leaves_the_daemon_its_view_of_the_network") {
+        return;
+    }
+    let machine = machine();
+    let warnings = machine.journal(SERVICE, &["-o", "cat", "-p", "warning", "SYSLOG_IDENTIFIER=dvsd"]).unwrap();
+    assert_eq!(warnings.trim(), "", "no netlink, no multicast, or no clock to watch");
+}
+
+#[test]
 fn removing_and_installing_again_keeps_identity_and_settings() {
     if !available_or_skipped("removing_and_installing_again_keeps_identity_and_settings") {
         return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The one place where the daemon asks what time it is.
 
+use std::time::Duration;
+
 use dvsd::time::{Instant, Now};
 use nix::time::{ClockId, clock_gettime};
 
@@ -10,6 +12,12 @@ pub(crate) fn now() -> Now {
         mono: Instant::from_micros(micros(ClockId::CLOCK_BOOTTIME)),
         unix: micros(ClockId::CLOCK_REALTIME) / 1_000_000,
     }
+}
+
+/// How long the machine has been suspended since it was started.
+pub(crate) fn suspended() -> Duration {
+    let awake = micros(ClockId::CLOCK_MONOTONIC);
+    Duration::from_micros(micros(ClockId::CLOCK_BOOTTIME).saturating_sub(awake))
 }
 
 /// A clock's reading in microseconds. Reading these clocks cannot fail on Linux; 0 stands for the impossible.

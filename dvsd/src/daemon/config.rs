@@ -26,7 +26,7 @@ pub(crate) struct Config {
 }
 
 /// `[network]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Network {
     /// `address:port` to listen on; `None` means port 5004 on every address.
@@ -34,6 +34,28 @@ pub(crate) struct Network {
     pub(crate) listen: Option<SocketAddr>,
     /// Nodes through which the overlay is joined, `host:port` each.
     pub(crate) bootstrap: Vec<String>,
+    /// Whether neighbours on the local network are looked for, and told that we are there.
+    pub(crate) lan: bool,
+    /// What this daemon is for.
+    pub(crate) role: Role,
+    /// Asks others but answers nobody, for links on which every byte is paid for.
+    pub(crate) read_only: bool,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { listen: None, bootstrap: Vec::new(), lan: true, role: Role::Peer, read_only: false }
+    }
+}
+
+/// `[network] role`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Somebody's telephone.
+    Peer,
+    /// A node for others to join through, without sound or calls.
+    Seed,
 }
 
 fn address_and_port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
@@ -179,6 +201,9 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         self.network.bootstrap_nodes()?;
+        if self.network.read_only && self.network.role == Role::Seed {
+            bail!("[network] read_only: a seed is there to answer; set role = \"peer\" or read_only = false");
+        }
         self.audio.backend.parse::<crate::audio::Backend>().context("[audio] backend")?;
         crate::log::filter(&self.log.level).context("[log] level")?;
         if !(8_000..=64_000).contains(&self.media.bitrate) {
@@ -234,6 +259,8 @@ mod tests {
         assert!(error("[log]\nlevel = \"loud\"\n").contains("[log] level"));
         assert!(error("[network]\nlisten = \"127.0.0.1\"\n").contains("address:port"));
         assert!(error("[audio]\nbackend = \"jack\"\n").contains("[audio] backend"));
+        assert!(error("[network]\nrole = \"server\"\n").contains("unknown variant"));
+        assert!(error("[network]\nrole = \"seed\"\nread_only = true\n").contains("[network] read_only"));
         assert!(error("[calls]\nunknown_callers = \"maybe\"\n").contains("unknown variant"));
     }
 

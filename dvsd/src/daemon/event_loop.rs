@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::control::FromClient;
 use crate::resolver::Resolved;
 use crate::service::Service;
+use crate::surroundings::{Surroundings, Watch};
 use crate::systemd;
 
 /// How long a shutdown waits for peers to acknowledge the end of their sessions.
@@ -23,6 +24,7 @@ enum Wake {
     Captured,
     Client(FromClient),
     Resolved(Resolved),
+    Network(Surroundings),
     Deadline,
     Tick,
     Watchdog,
@@ -33,6 +35,7 @@ enum Wake {
 pub(crate) struct Feeds {
     pub(crate) clients: mpsc::Receiver<FromClient>,
     pub(crate) resolved: mpsc::Receiver<Resolved>,
+    pub(crate) changes: Watch,
 }
 
 /// Runs until a signal ends it, then says good-bye to everybody.
@@ -47,6 +50,7 @@ pub(crate) async fn run(mut service: Service, mut feeds: Feeds) -> anyhow::Resul
             Wake::Captured => service.captured(),
             Wake::Client(message) => service.client(message),
             Wake::Resolved(resolved) => service.resolved(&resolved),
+            Wake::Network(surroundings) => service.network_changed(&surroundings),
             Wake::Deadline => service.timeout(),
             Wake::Tick => service.tick(),
             Wake::Watchdog => alive.beat(),
@@ -98,6 +102,7 @@ async fn wait(
         () = tokio::time::sleep_until(deadline) => Ok(Wake::Deadline),
         Some(message) = feeds.clients.recv() => Ok(Wake::Client(message)),
         Some(resolved) = feeds.resolved.recv() => Ok(Wake::Resolved(resolved)),
+        surroundings = feeds.changes.changed() => Ok(Wake::Network(surroundings)),
         () = tokio::time::sleep_until(tick) => Ok(Wake::Tick),
         () = tokio::time::sleep_until(alive.due) => Ok(Wake::Watchdog),
         _ = terminate.recv() => Ok(Wake::Signal),

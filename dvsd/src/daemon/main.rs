@@ -16,11 +16,13 @@ mod event_loop;
 mod exit;
 mod identity_file;
 mod log;
+mod nodes_file;
 mod rate;
 mod readable;
 mod resolver;
 mod service;
 mod store;
+mod surroundings;
 mod systemd;
 mod talks;
 mod udp;
@@ -72,8 +74,11 @@ fn run(arguments: &Arguments) -> Result<(), Failed> {
     }
     log::start(arguments.log.as_deref().unwrap_or(&config.log.level)).context("log level").or_exit(exit::CONFIG)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_exit(exit::SYSTEM)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let (service, feeds) = service::Service::start(arguments, &config)?;
         event_loop::run(service, feeds).await.or_exit(exit::SYSTEM)
-    })
+    });
+    // A name that is being looked up may take many seconds more; nobody waits for it any longer.
+    runtime.shutdown_background();
+    outcome
 }

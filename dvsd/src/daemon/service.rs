@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The node with its world: feeds it what the event loop brings, and does what it asks for.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
@@ -15,18 +15,20 @@ use dvsd::path::Path;
 use dvsd::random::Random;
 use dvsd::routing::RoutingConfig;
 use dvsd::time::Instant;
-use dvsd::wire::RECEIVE_BUFFER;
+use dvsd::wire::{DEFAULT_PORT, RECEIVE_BUFFER};
 
-use crate::config::{Config, UnknownCallers};
+use crate::config::{Config, Network, Role, UnknownCallers};
 use crate::control::{FromClient, Patience, Server, ServerConfig};
 use crate::control::{convert, desk::Desk};
 use crate::entropy::OpensslEntropy;
 use crate::event_loop::Feeds;
 use crate::exit::{self, Failed, OrExit};
+use crate::nodes_file::{self, NodesFile};
 use crate::resolver::{Purpose, Resolved, Resolver};
 use crate::store::Store;
+use crate::surroundings::{Surroundings, Watch};
 use crate::talks::{Captured, Talks};
-use crate::udp::Udp;
+use crate::udp::{PortTaken, Udp};
 use crate::{Arguments, clock, identity_file};
 
 /// Datagrams taken from the kernel before anything else gets its turn.
@@ -48,6 +50,8 @@ pub(crate) struct Service {
     next_tick: Option<Instant>,
     ticks: u64,
     store_in_trouble: bool,
+    role: Role,
+    nodes_file: NodesFile,
 }
 
 /// What the node's outputs act upon.
@@ -73,13 +77,14 @@ impl Service {
         let identity =
             identity_file::load_or_create(&state.join(&config.identity.file), &mut random).or_exit(exit::IDENTITY)?;
         let (store, loaded) = Store::open(&state.join("dvs.db")).or_exit(exit::STORE)?;
-        let udp = Udp::bind(config.network.listen).or_exit(exit::UNAVAILABLE)?;
+        let udp = open_udp(config).or_exit(exit::UNAVAILABLE)?;
         let (server, clients) = Server::start(server_config(arguments, config)).or_exit(exit::UNAVAILABLE)?;
         let talks = Talks::new(config).or_exit(exit::CONFIG)?;
         let (resolver, resolved) = Resolver::new();
-        for name in config.network.bootstrap_nodes().or_exit(exit::CONFIG)? {
-            resolver.resolve(Purpose::Bootstrap, name);
-        }
+        let bootstrap = config.network.bootstrap_nodes().or_exit(exit::CONFIG)?;
+        let nodes_file = state.join("nodes");
+        let saved = nodes_file::load(&nodes_file);
+        let changes = Watch::start();
         let node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
         let world = World { udp, server, store, talks, resolver };
         let desk = Desk::new(loaded.history, convert::part(config));
@@ -92,15 +97,48 @@ impl Service {
             next_tick: None,
             ticks: 0,
             store_in_trouble: false,
+            role: config.network.role,
+            nodes_file: NodesFile::new(nodes_file, &saved),
         };
+        service.network_changed(changes.known());
+        service.join(&saved, bootstrap);
         service.timeout();
-        Ok((service, Feeds { clients, resolved }))
+        Ok((service, Feeds { clients, resolved, changes }))
+    }
+
+    /// Begins to join the overlay: through the nodes of last time, and those that the administrator names.
+    fn join(&mut self, saved: &[nodes_file::Known], bootstrap: Vec<HostPort>) {
+        let saved: Vec<_> = saved.iter().copied().filter(|(_, at)| self.reaches(*at)).collect();
+        self.input(Input::Restore(&saved));
+        let (addresses, names) = split(&bootstrap);
+        self.resolved(&Resolved { purpose: Purpose::Bootstrap, addresses });
+        names.into_iter().for_each(|name| self.world.resolver.resolve(Purpose::Bootstrap, name));
+    }
+
+    /// What this daemon is for.
+    pub(crate) const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Why the port is not the usual one, in words for people; `None` if it is, or is the one that was set.
+    pub(crate) fn port_note(&self) -> Option<String> {
+        self.world.udp.fell_back().then(|| {
+            let port = self.world.udp.local().port();
+            format!(
+                "UDP port {DEFAULT_PORT} is in use by another program, so this daemon has port {port} until it is \
+                 restarted: firewall rules for {DEFAULT_PORT} do not hold for it, and it does not hear others \
+                 announce themselves on the local network"
+            )
+        })
     }
 
     /// One line for the service manager and the log.
     pub(crate) fn summary(&self) -> String {
         let summary = format!("{} on {}", self.node.identity().public().id(), self.world.udp.local());
         tracing::info!("{summary}");
+        if let Some(note) = self.port_note() {
+            tracing::warn!("{note}");
+        }
         summary
     }
 
@@ -109,9 +147,10 @@ impl Service {
         (&self.world.udp, self.world.talks.captured())
     }
 
-    /// How long until the node wants a timeout.
+    /// How long until something wants a timeout.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.deadline.map(|at| at.since(clock::now().mono))
+        let earliest = [self.deadline, self.nodes_file.due()].into_iter().flatten().min();
+        earliest.map(|at| at.since(clock::now().mono))
     }
 
     /// How long until the next tick; only while a call runs.
@@ -123,9 +162,11 @@ impl Service {
     pub(crate) fn receive(&mut self) -> bool {
         let mut buffer = [0; RECEIVE_BUFFER];
         for _ in 0..MAX_BATCH {
-            let Some((length, from)) = self.world.udp.receive(&mut buffer) else { return false };
-            if let Some(bytes) = buffer.get_mut(..length) {
-                self.input(Input::Datagram { from: Path::direct(from), bytes });
+            let Some(arrived) = self.world.udp.receive(&mut buffer) else { return false };
+            if arrived.misdirected {
+                self.node.count_drop("misdirected");
+            } else if let Some(bytes) = buffer.get_mut(..arrived.length) {
+                self.input(Input::Datagram { from: Path::direct(arrived.from), bytes });
             }
         }
         true
@@ -144,9 +185,40 @@ impl Service {
         }
     }
 
-    /// The node's deadline has passed.
+    /// A deadline has passed.
     pub(crate) fn timeout(&mut self) {
         self.input(Input::Timeout);
+        if self.nodes_file.is_due(clock::now().mono) {
+            self.save_nodes();
+        }
+    }
+
+    /// The machine's network is now this, or it has slept.
+    pub(crate) fn network_changed(&mut self, surroundings: &Surroundings) {
+        self.world.udp.follow(surroundings);
+        let bound = self.world.udp.local().ip();
+        let local: Vec<IpAddr> =
+            surroundings.addresses().filter(|own| bound.is_unspecified() || *own == bound).collect();
+        tracing::debug!(?local, "the network has changed");
+        self.world.resolver.hurry();
+        self.input(Input::NetworkChanged { local: &local });
+    }
+
+    /// The overlay was joined or left.
+    pub(crate) fn network_event(&mut self) {
+        let now = clock::now();
+        let online = self.node.routing_status(now).online;
+        self.world.resolver.set_online(online);
+        if online {
+            self.nodes_file.joined(now.mono);
+        }
+    }
+
+    /// Has the nodes that are known now written down for the next start, if they are others than before.
+    fn save_nodes(&mut self) {
+        if let Some((file, bytes)) = self.nodes_file.update(self.node.saved_nodes(clock::now())) {
+            self.world.store.replace_file(file, bytes);
+        }
     }
 
     /// Names were resolved.
@@ -216,6 +288,7 @@ impl Service {
 
     /// Completes recordings and writes down what is not yet on disk.
     pub(crate) fn close(mut self) {
+        self.save_nodes();
         self.world.talks.close();
         if let Err(error) = self.world.store.close() {
             tracing::error!(%error, "contacts and history are not all on disk");
@@ -324,16 +397,39 @@ fn node_config(config: &Config, local: SocketAddr, contacts: Vec<node::Contact>)
     };
     node::Config {
         call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), ..CallConfig::default() },
-        people: PeopleConfig { unknown_callers, auto_answer: config.calls.auto_answer },
-        routing: routing_config(local),
+        people: PeopleConfig {
+            unknown_callers,
+            auto_answer: config.calls.auto_answer,
+            refuse_all: config.network.role == Role::Seed,
+        },
+        routing: routing_config(&config.network, local),
         contacts,
     }
 }
 
+/// Opens the socket. Others expect a seed at the port they were told.
+fn open_udp(config: &Config) -> anyhow::Result<Udp> {
+    let network = &config.network;
+    let taken = if network.role == Role::Seed { PortTaken::GiveUp } else { PortTaken::TakeAnother };
+    let mut udp = Udp::bind(network.listen, taken)?;
+    if says_hello(network) {
+        udp.use_multicast();
+    }
+    Ok(udp)
+}
+
+/// Whether neighbours on the local network are told that we are there.
+fn says_hello(network: &Network) -> bool {
+    network.lan && network.role == Role::Peer
+}
+
 /// What a socket bound to `local` can reach.
-fn routing_config(local: SocketAddr) -> RoutingConfig {
+fn routing_config(network: &Network, local: SocketAddr) -> RoutingConfig {
     let ip = local.ip();
     RoutingConfig {
+        read_only: network.read_only,
+        lan: says_hello(network) && !ip.is_loopback(),
+        port: local.port(),
         loopback_only: ip.is_loopback(),
         ipv4: ip.is_ipv4() || ip.is_unspecified(),
         ipv6: ip.is_ipv6(),

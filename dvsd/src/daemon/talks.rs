@@ -13,7 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::audio::{self, AudioConfig, CallAudio, CapturedFrame, PlayFrame};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::rate::Rate;
 use crate::readable::Readable;
 
@@ -166,8 +166,10 @@ impl Talks {
             complexity: config.media.complexity,
             ..EncoderSettings::default()
         };
+        // A seed has no sound, whatever is set.
+        let backend = if config.network.role == Role::Seed { "none" } else { &config.audio.backend };
         let config = AudioConfig {
-            backend: config.audio.backend.parse()?,
+            backend: backend.parse()?,
             capture: config.audio.capture.clone(),
             playback: config.audio.playback.clone(),
             encoder,

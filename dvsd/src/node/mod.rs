@@ -258,7 +258,7 @@ impl Node {
             (Err(_), _) => Some("unknown kind"),
         };
         if let Some(reason) = dropped {
-            *self.drops.entry(reason).or_default() += 1;
+            self.count_drop(reason);
         }
     }
 
@@ -348,6 +348,12 @@ impl Node {
     /// The figures of the session under a call.
     pub fn session_stats(&self, key: CallKey) -> Option<SessionStats> {
         self.sessions.stats(self.sessions.session_of(key.local, key.peer)?)
+    }
+
+    /// Counts a datagram that was dropped before it came here.
+    pub fn count_drop(&mut self, reason: &'static str) {
+        let count = self.drops.entry(reason).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// Datagrams dropped since the start, by reason.

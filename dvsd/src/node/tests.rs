@@ -71,7 +71,7 @@ impl Net {
     fn add(&mut self, index: usize, unknown: UnknownCallers) {
         let mut random = Random::seeded(index as u64);
         let identity = Identity::generate(KeyKind::Ed25519, &mut random).unwrap();
-        let people = PeopleConfig { unknown_callers: unknown, auto_answer: false };
+        let people = PeopleConfig { unknown_callers: unknown, ..PeopleConfig::default() };
         let config = Config {
             call: CallConfig::default(),
             people,

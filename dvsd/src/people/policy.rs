@@ -30,6 +30,8 @@ pub struct PeopleConfig {
     pub unknown_callers: UnknownCallers,
     /// Contacts are answered without asking.
     pub auto_answer: bool,
+    /// Everybody is refused: nobody is here to talk.
+    pub refuse_all: bool,
 }
 
 /// What happens with callers that are no contacts.
@@ -122,6 +124,9 @@ impl People {
         if contact.is_some_and(|contact| contact.blocked) {
             return Verdict::Blocked;
         }
+        if self.config.refuse_all {
+            return Verdict::Reject;
+        }
         let trust = contact.map(super::Contact::trust);
         let wanted = match (trust, self.config.unknown_callers) {
             (Some(Trust::Changed), _) => Verdict::Ring { contact: true },
@@ -153,7 +158,7 @@ mod tests {
 
     /// Anna is a contact.
     fn people(unknown_callers: UnknownCallers, auto_answer: bool) -> People {
-        let config = PeopleConfig { unknown_callers, auto_answer };
+        let config = PeopleConfig { unknown_callers, auto_answer, refuse_all: false };
         People::new(config, vec![], vec![Contact::new(ANNA, "Anna".into())])
     }
 

@@ -5,6 +5,8 @@
 //! without allocating more than the input, and emitted byte for byte. All integers are big-endian.
 //! The normative text is `docs/PROTOCOL.md`.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
+
 use thiserror::Error;
 
 pub mod address;
@@ -12,6 +14,7 @@ pub mod control;
 pub mod cursor;
 pub mod handshake;
 pub mod routing;
+pub mod saved;
 pub mod session;
 
 /// The protocol version of this code; byte 1 of every packet that is not session data.
@@ -22,6 +25,10 @@ pub const MAX_DATAGRAM: usize = 1232;
 pub const RECEIVE_BUFFER: usize = 2048;
 /// The default UDP port, as in the reference implementation.
 pub const DEFAULT_PORT: u16 = 5004;
+/// The IPv4 group that LAN_HELLO goes to, on [`DEFAULT_PORT`].
+pub const LAN_GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 77, 83);
+/// The IPv6 group that LAN_HELLO goes to, on [`DEFAULT_PORT`] of one link.
+pub const LAN_GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0xd5, 5);
 
 /// First bytes of datagrams: what a packet is.
 pub mod kind {

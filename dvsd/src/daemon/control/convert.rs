@@ -15,7 +15,7 @@ use dvsd::routing::{NatKind, PeerStatus};
 use dvsd::time::Now;
 
 use super::desk::Part;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::talks::{Figures, Talks};
 
 /// This daemon's identity.
@@ -32,7 +32,12 @@ pub(crate) fn identity(node: &Node, now: Now) -> Identity {
 
 /// What the settings make of this daemon in the overlay.
 pub(crate) fn part(config: &Config) -> Part {
-    Part { role: Role::Peer, bootstrap: config.network.bootstrap.len() }
+    let role = match config.network.role {
+        config::Role::Seed => Role::Seed,
+        config::Role::Peer if config.network.read_only => Role::ReadOnly,
+        config::Role::Peer => Role::Peer,
+    };
+    Part { role, bootstrap: config.network.bootstrap.len() }
 }
 
 /// The state of the overlay.

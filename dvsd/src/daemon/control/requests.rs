@@ -12,6 +12,7 @@ use dvsd::time::Now;
 
 use super::{convert, local};
 use crate::clock;
+use crate::config::Role;
 use crate::resolver::Purpose;
 use crate::service::Service;
 
@@ -121,6 +122,10 @@ impl Service {
     }
 
     fn dial(&mut self, client: u32, target: &str) -> Outcome {
+        if self.role() == Role::Seed {
+            let message = "this daemon is a bootstrap node ([network] role = \"seed\") and makes no calls";
+            return Err(Failure::new(FailureKind::State, message));
+        }
         let Resolved { invite, target, .. } = self.resolve_other(target)?;
         if target == Target::Blocked {
             let name = self.name_of(invite.id);
@@ -280,6 +285,7 @@ impl Service {
                 self.name_of(id)
             )),
             Event::Network => {
+                self.network_event();
                 self.log_network();
                 self.world.server.event(&message::Event::Network(Box::new(self.network())));
             }

@@ -25,6 +25,8 @@ mod tests;
 
 use file::File;
 
+use crate::nodes_file;
+
 /// How many past calls are kept; the oldest go first.
 pub(crate) const HISTORY_KEPT: u32 = 10_000;
 /// First wait after a failed write; doubled until [`RETRY_MAX`].
@@ -99,11 +101,13 @@ struct Batch {
     /// New contents of contacts; `None` removes one.
     contacts: BTreeMap<NodeId, Option<Contact>>,
     history: VecDeque<PastCall>,
+    /// New contents of files beside the database, which may be lost.
+    files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.contacts.is_empty() && self.history.is_empty()
+        self.contacts.is_empty() && self.history.is_empty() && self.files.is_empty()
     }
 
     /// Takes back a batch that could not be written; what came meanwhile is newer.
@@ -194,6 +198,11 @@ impl Store {
         });
     }
 
+    /// Replaces a small file beside the database. If that fails it is said in the log and not tried again.
+    pub(crate) fn replace_file(&self, file: PathBuf, bytes: Vec<u8>) {
+        self.hand_over(|waiting| drop(waiting.files.insert(file, bytes)));
+    }
+
     fn hand_over(&self, change: impl FnOnce(&mut Batch)) {
         let mut state = self.shared.lock();
         change(&mut state.waiting);
@@ -256,8 +265,9 @@ impl Drop for Store {
 /// The store's thread: writes whatever waits, all of it in one transaction, until told to close.
 fn write_until_closed(mut file: File, shared: &Shared) {
     let mut retry = RETRY_MIN;
-    while let Some((batch, accepted)) = next_batch(shared) {
-        let result = file.write(&batch);
+    while let Some((mut batch, accepted)) = next_batch(shared) {
+        replace_files(core::mem::take(&mut batch.files));
+        let result = if batch.is_empty() { Ok(()) } else { file.write(&batch) };
         let mut state = shared.lock();
         state.hurry = false;
         match result {
@@ -282,6 +292,14 @@ fn write_until_closed(mut file: File, shared: &Shared) {
     }
     shared.lock().stopped = true;
     shared.changed.notify_all();
+}
+
+fn replace_files(files: BTreeMap<PathBuf, Vec<u8>>) {
+    for (file, bytes) in files {
+        if let Err(error) = nodes_file::replace(&file, &bytes) {
+            tracing::warn!("{} is not up to date: {error:#}", file.display());
+        }
+    }
 }
 
 /// Waits for something to write; `None` when there is nothing left and the store closes.

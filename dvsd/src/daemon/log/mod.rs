@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Logging: to the journal under systemd, to stderr otherwise.
 //!
-//! Whoever reads stderr may be slow, or stop reading. So a thread of its own writes there, and lines that it is too far
+//! Whoever reads it may be slow, or stop reading. So a thread of its own writes there, and lines that it is too far
 //! behind for are lost: a telephone that falls silent would be worse than a log with gaps.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -17,24 +17,30 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::systemd;
 
+mod journal;
+
+use journal::{Journal, Socket};
+
 /// Lines that may wait to be written.
 const MAX_LINES: usize = 1_024;
 /// How long the end of the daemon waits for its last lines.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The queue to stderr, once logging has started.
-static STDERR: OnceLock<Lines> = OnceLock::new();
+/// The queue to the journal or stderr, once logging has started.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Starts logging at `level` (see `[log] level`).
 pub(crate) fn start(level: &str) -> anyhow::Result<()> {
     let filter = filter(level)?;
     let registry = tracing_subscriber::registry().with(filter);
-    match journal() {
-        Some(journal) => registry.with(journal).init(),
-        None => {
+    let journal = systemd::stderr_is_journal().then(Socket::open).and_then(Result::ok);
+    let is_journal = journal.is_some();
+    let lines = journal.map_or_else(|| Lines::to(io::stderr()), Lines::to).context("cannot start the log's thread")?;
+    let lines = LINES.get_or_init(|| lines);
+    match is_journal {
+        true => registry.with(Journal(lines)).init(),
+        false => {
             let colours = io::stderr().is_terminal();
-            let lines = Lines::to(io::stderr()).context("cannot start the log's thread")?;
-            let lines = STDERR.get_or_init(|| lines);
             let layer = tracing_subscriber::fmt::layer().with_writer(|| lines.clone());
             registry.with(layer.with_target(false).with_ansi(colours)).init();
         }
@@ -52,14 +58,9 @@ pub(crate) fn filter(level: &str) -> anyhow::Result<EnvFilter> {
 
 /// Waits until everything said so far is written, but not for long. To be called before the process ends.
 pub(crate) fn flush() {
-    if let Some(lines) = STDERR.get() {
+    if let Some(lines) = LINES.get() {
         lines.wait(LAST_WORDS);
     }
-}
-
-/// The journal, when systemd has connected stderr to it.
-fn journal() -> Option<tracing_journald::Layer> {
-    systemd::stderr_is_journal().then(tracing_journald::layer)?.ok()
 }
 
 enum Message {
@@ -79,6 +80,12 @@ impl Lines {
         Ok(Self(lines))
     }
 
+    /// Has `line` written as soon as it can be, or loses it.
+    fn put(&self, line: Vec<u8>) {
+        // Full, or the thread is gone: there is nobody left to tell.
+        let _ = self.0.try_send(Message::Line(line));
+    }
+
     fn wait(&self, patience: Duration) {
         let (done, written) = sync_channel(1);
         if self.0.try_send(Message::Flush(done)).is_ok() {
@@ -90,10 +97,8 @@ impl Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.0.try_send(Message::Line(line.to_vec())) {
-            Ok(()) | Err(TrySendError::Full(_)) => Ok(line.len()),
-            Err(TrySendError::Disconnected(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-        }
+        self.put(line.to_vec());
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
