@@ -95,7 +95,12 @@ impl Routing {
             && !self.strikes.is_ignored(from, now)
             && self.requests.has_room(Purpose::Nominate)
             && !self.requests.is_nominating(from)
+<<<<<<< HEAD
             && self.table.nominate(id, from) == Nomination::Wanted
+=======
+            && !self.is_lesser(&id, from)
+            && self.table.nominate(id, from, now) == Nomination::Wanted
+>>>>>>> nat
     }
 
     fn answer_ping(&mut self, asker: &Asker) {

@@ -8,6 +8,7 @@ use super::requests::{Purpose, Request};
 use super::table::{Sighting, Verified};
 use super::{Drop, Routing, RoutingEvent};
 use crate::id::NodeId;
+use crate::path::Scope;
 use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::routing::{Entry, Message, PADDED_ROUTE_REQ_LEN, Packet, ROUTE_REQ_LEN, Token, flag};
@@ -130,8 +131,19 @@ impl Routing {
     /// A round trip to `answer.from` succeeded: the only way into the table.
     fn note_verified(&mut self, answer: &Answer, request: &Request, now: Instant, random: &mut Random) {
         let &Answer { from, responder: id, caps, .. } = answer;
+<<<<<<< HEAD
         let rtt = now.since(request.sent);
         self.note_sighting(&Sighting { id, address: from, caps, rtt, proven: false }, now, random);
+=======
+        self.note_public(id, request, now);
+        if self.is_believable(from, from) && !self.is_lesser(&id, from) {
+            let outcome = self.table.verified(id, from, caps, now.since(request.sent), now);
+            if outcome == Verified::Inserted {
+                self.offer(Contact { id, caps, address: from, other: None, rtt: Some(now.since(request.sent)) });
+                self.consider_warm(&id, now, random);
+            }
+        }
+>>>>>>> nat
         self.warm.heard(&id, from);
         self.note_contact(id, from, request.has_token.then_some(answer.txid), now);
         if let Some(address) = self.nat.vote(from, answer.observed, now) {
@@ -162,6 +174,13 @@ impl Routing {
             self.events.push_back(RoutingEvent::Online);
             self.search_neighbours(now, random);
         }
+    }
+
+    /// Whether `from` is good on one link only, and we know `id` at an address of the same family that is not.
+    pub(super) fn is_lesser(&self, id: &NodeId, from: SocketAddr) -> bool {
+        let known = self.table.find(id).into_iter().flat_map(|contact| contact.addresses());
+        let mut rivals = known.filter(|known| known.is_ipv4() == from.is_ipv4());
+        Scope::of(from) == Scope::LinkLocal && rivals.any(|known| Scope::of(known) != Scope::LinkLocal)
     }
 
     /// Gives a new node to the lookups that have too few candidates.
@@ -228,7 +247,10 @@ impl Routing {
                 self.continue_lookup(number, now, random);
             }
             (Purpose::Check { last: false }, Some(id)) => self.check_again(id, request.to, now, random),
-            (Purpose::Check { last: true }, Some(id)) => self.handle_failed_check(id, now, random),
+            (Purpose::Check { last: true }, Some(id)) => {
+                self.doubt_public(request.to);
+                self.handle_failed_check(id, now, random);
+            }
             (Purpose::Keepalive, Some(id)) => self.handle_cold(id, request, now, random),
             (Purpose::Probe | Purpose::Prove, Some(id)) => self.doubt(id, request.to, now),
             _ => {}

@@ -127,7 +127,7 @@ impl Routing {
     ) -> Result<(), Drop> {
         let Message::PunchReq { origin, target, token } = packet.message else { return Err(Drop::Unsolicited) };
         if !self.admit(from, origin, token, now)? {
-            return Err(Drop::NoToken);
+            return Err(Drop::Token);
         }
         self.note_contact(origin, from, Some(packet.txid), now);
         let (status, address) = match self.in_touch(target, from, now) {

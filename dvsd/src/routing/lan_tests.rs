@@ -251,3 +251,17 @@ fn names_with_new_addresses_replace_the_oldest_seeds() {
     mesh.run_for(Duration::from_secs(70));
     assert!(mesh.status(at).online);
 }
+
+#[test]
+fn an_address_of_one_link_does_not_disturb_one_that_means_more() {
+    let mut mesh = lan(15, 1, v6);
+    let wide: SocketAddr = "[2001:db8:9::1]:5004".parse().unwrap();
+    mesh.add_with(wide, RoutingConfig::new(id(2)));
+    mesh.join(wide, &[v6(1)]);
+    mesh.run_for(Duration::from_secs(100));
+    plug_in(&mut mesh, v6(2), id(2));
+    mesh.run_for(Duration::from_secs(60));
+    let node = &mesh.nodes[&v6(1)];
+    assert_eq!(node.table.find(&id(2)).map(|contact| contact.address), Some(wide));
+    assert_eq!(mesh.status(v6(1)).waiting, 0);
+}

@@ -21,7 +21,11 @@ use self::lan::Lan;
 use self::limits::Limits;
 use self::lookup::Lookup;
 use self::nat::Nat;
+<<<<<<< HEAD
 use self::proof::Proofs;
+=======
+use self::public::Public;
+>>>>>>> nat
 use self::punch::Punch;
 use self::requests::Requests;
 use self::search::Search;
@@ -33,7 +37,7 @@ use self::upkeep::Upkeep;
 use self::warm::Warm;
 use crate::crypto::identity::Identity;
 use crate::id::NodeId;
-use crate::path::{Path, Prefix, Scope, Transmit, unmapped};
+use crate::path::{Path, Scope, Transmit, unmapped};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
 use crate::wire::routing::{Message, Packet, caps};
@@ -49,7 +53,11 @@ mod lan;
 mod limits;
 mod lookup;
 mod nat;
+<<<<<<< HEAD
 mod proof;
+=======
+mod public;
+>>>>>>> nat
 mod punch;
 mod requests;
 mod search;
@@ -278,10 +286,17 @@ pub enum Drop {
     /// Its source, or all together, ask too much.
     #[error("rate limit")]
     RateLimited,
+<<<<<<< HEAD
     /// It needs a token of ours and has none.
     #[error("no token")]
     NoToken,
     /// We answer nobody, or not this.
+=======
+    /// What it asks for needs a token, and it has no valid one.
+    #[error("no valid token")]
+    Token,
+    /// We answer nobody.
+>>>>>>> nat
     #[error("read-only")]
     ReadOnly,
     /// A proof that proves nothing.
@@ -299,7 +314,7 @@ impl Drop {
             Self::Unsolicited => "unsolicited",
             Self::WrongNode => "wrong-node",
             Self::RateLimited => "rate-limited",
-            Self::NoToken => "no-token",
+            Self::Token => "token",
             Self::ReadOnly => "read-only",
             Self::Proof => "proof",
         }
@@ -333,6 +348,7 @@ pub struct Routing {
     forwards: Forwards,
     openings: Openings,
     lan: Lan,
+    public: Public,
     lookups: BTreeMap<u64, Lookup>,
     next_lookup: u64,
     searches: BTreeMap<NodeId, Search>,
@@ -362,6 +378,7 @@ impl Routing {
             forwards: Forwards::default(),
             openings: Openings::default(),
             lan: Lan::default(),
+            public: Public::default(),
             lookups: BTreeMap::new(),
             next_lookup: 0,
             searches: BTreeMap::new(),
@@ -434,20 +451,6 @@ impl Routing {
         const SAVED: usize = 200;
         let good = self.table.good_nodes(now.mono).map(|node| (node.id, node.address));
         good.filter(|(_, address)| Scope::of(*address) != Scope::LinkLocal).take(SAVED).collect()
-    }
-
-    /// Nodes good for the `via` of an invite: up to three with global addresses of different prefixes that answered
-    /// within 15 minutes.
-    pub fn verified_public(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
-        const ENOUGH: usize = 3;
-        let mut chosen: Vec<(NodeId, SocketAddr)> = Vec::new();
-        for node in self.table.good_nodes(now.mono).filter(|node| Scope::of(node.address) == Scope::Global) {
-            let is_near = chosen.iter().any(|(_, other)| Prefix::of(*other) == Prefix::of(node.address));
-            if chosen.len() < ENOUGH && !is_near {
-                chosen.push((node.id, node.address));
-            }
-        }
-        chosen
     }
 
     /// How things stand.

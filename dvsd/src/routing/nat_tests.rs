@@ -177,3 +177,18 @@ fn an_idle_daemon_costs_less_than_one_packet_per_second() {
     println!("{} ROUTE_REQ and {} PING per node and hour", kinds(kind::ROUTE_REQ), kinds(kind::PING));
     assert!(2.0 * sent < 0.8, "{sent}");
 }
+
+#[test]
+fn invites_name_only_nodes_that_anybody_can_reach() {
+    let mut mesh = Mesh::joined(8, PUBLIC);
+    let homes: Vec<SocketAddr> = (1..=10)
+        .map(|number| add_home(&mut mesh, number, Some(Kind::Port), NodeId(Random::seeded(u64::from(number)).bytes())))
+        .collect();
+    mesh.run_for(Duration::from_secs(3_600));
+    for at in (0..PUBLIC).map(address).chain(homes) {
+        let named = mesh.nodes[&at].verified_public(mesh.now());
+        assert_eq!(named.len(), 3, "{at}");
+        assert!(named.iter().all(|(id, at)| id_of(*at) == *id && (0..PUBLIC).any(|number| address(number) == *at)));
+        assert!(mesh.nodes[&at].public.len() <= 16);
+    }
+}

@@ -74,6 +74,11 @@ impl Table {
         self.row(id).and_then(|row| self.contact(row, &|_| true))
     }
 
+    /// How long ago `id` answered last, if it is in the table.
+    pub(super) fn silence(&self, id: &NodeId, now: Instant) -> Option<Duration> {
+        self.row(id).map(|row| row.seen.age(now))
+    }
+
     /// Whether `id` is in the table and answered within the last 15 minutes.
     pub(super) fn knows_well(&self, id: &NodeId, now: Instant) -> bool {
         self.row(id).is_some_and(|row| self.is_good(row, now))

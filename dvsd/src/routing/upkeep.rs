@@ -121,6 +121,11 @@ impl Upkeep {
         self.neighbours = Some(now + random.jittered(NEIGHBOURS));
     }
 
+    /// Whether `address` was named by the user as one to join through.
+    pub(super) fn is_seed(&self, address: SocketAddr) -> bool {
+        self.seeds.contains(&address)
+    }
+
     /// It turned out that we are at `address` ourselves.
     pub(super) fn forget_seed(&mut self, address: SocketAddr) {
         self.seeds.retain(|seed| *seed != address);
