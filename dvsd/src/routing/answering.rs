@@ -61,6 +61,7 @@ impl Routing {
             self.note_contact(id, from, Some(packet.txid), now);
             self.warm.asked(from, packet.txid);
         }
+        self.public.hear_request(from, now);
         let allowance = if is_proven { MAX_DATAGRAM } else { AMPLIFICATION * length };
         let allowance = allowance - if nominates { PING_LEN } else { 0 };
         let asker = Asker { from, id, flags: packet.flags, txid: packet.txid, allowance };
@@ -95,12 +96,8 @@ impl Routing {
             && !self.strikes.is_ignored(from, now)
             && self.requests.has_room(Purpose::Nominate)
             && !self.requests.is_nominating(from)
-<<<<<<< HEAD
-            && self.table.nominate(id, from) == Nomination::Wanted
-=======
             && !self.is_lesser(&id, from)
             && self.table.nominate(id, from, now) == Nomination::Wanted
->>>>>>> nat
     }
 
     fn answer_ping(&mut self, asker: &Asker) {

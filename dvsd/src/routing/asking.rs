@@ -131,19 +131,10 @@ impl Routing {
     /// A round trip to `answer.from` succeeded: the only way into the table.
     fn note_verified(&mut self, answer: &Answer, request: &Request, now: Instant, random: &mut Random) {
         let &Answer { from, responder: id, caps, .. } = answer;
-<<<<<<< HEAD
+        self.note_public(id, request, now);
+        self.public.hear(from, now);
         let rtt = now.since(request.sent);
         self.note_sighting(&Sighting { id, address: from, caps, rtt, proven: false }, now, random);
-=======
-        self.note_public(id, request, now);
-        if self.is_believable(from, from) && !self.is_lesser(&id, from) {
-            let outcome = self.table.verified(id, from, caps, now.since(request.sent), now);
-            if outcome == Verified::Inserted {
-                self.offer(Contact { id, caps, address: from, other: None, rtt: Some(now.since(request.sent)) });
-                self.consider_warm(&id, now, random);
-            }
-        }
->>>>>>> nat
         self.warm.heard(&id, from);
         self.note_contact(id, from, request.has_token.then_some(answer.txid), now);
         if let Some(address) = self.nat.vote(from, answer.observed, now) {
@@ -155,7 +146,8 @@ impl Routing {
     /// Puts a node that has answered into the table if it may be there, and asks for a proof if it takes one.
     pub(super) fn note_sighting(&mut self, sighting: &Sighting, now: Instant, random: &mut Random) {
         let &Sighting { id, address, caps, rtt, .. } = sighting;
-        if !self.is_believable(address, address) || self.strikes.is_ignored(address, now) {
+        let is_storable = self.is_believable(address, address) && !self.is_lesser(&id, address);
+        if !is_storable || self.strikes.is_ignored(address, now) {
             return;
         }
         match self.table.verified(sighting, now) {

@@ -21,11 +21,8 @@ use self::lan::Lan;
 use self::limits::Limits;
 use self::lookup::Lookup;
 use self::nat::Nat;
-<<<<<<< HEAD
 use self::proof::Proofs;
-=======
 use self::public::Public;
->>>>>>> nat
 use self::punch::Punch;
 use self::requests::Requests;
 use self::search::Search;
@@ -53,11 +50,8 @@ mod lan;
 mod limits;
 mod lookup;
 mod nat;
-<<<<<<< HEAD
 mod proof;
-=======
 mod public;
->>>>>>> nat
 mod punch;
 mod requests;
 mod search;
@@ -286,17 +280,10 @@ pub enum Drop {
     /// Its source, or all together, ask too much.
     #[error("rate limit")]
     RateLimited,
-<<<<<<< HEAD
-    /// It needs a token of ours and has none.
-    #[error("no token")]
-    NoToken,
-    /// We answer nobody, or not this.
-=======
     /// What it asks for needs a token, and it has no valid one.
     #[error("no valid token")]
     Token,
-    /// We answer nobody.
->>>>>>> nat
+    /// We answer nobody, or not this.
     #[error("read-only")]
     ReadOnly,
     /// A proof that proves nothing.

@@ -111,7 +111,7 @@ impl Routing {
         let Message::ProofReq { origin, token, challenge } = packet.message else { return Err(Drop::Unsolicited) };
         let identity = self.config.identity.clone().ok_or(Drop::ReadOnly)?;
         if !self.issuer.accepts(token, from) {
-            return Err(Drop::NoToken);
+            return Err(Drop::Token);
         }
         self.admit(from, origin, token, now)?;
         if !self.proofs.signatures.take(now) {

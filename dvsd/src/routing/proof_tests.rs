@@ -209,9 +209,9 @@ fn a_proof_is_given_for_a_token_only_and_not_too_often() {
     let ask = |lone: &mut Lone, from: SocketAddr, token: Token| {
         lone.handle(from, Message::ProofReq { origin: NodeId([9; 20]), token, challenge: [1; 16] }, 5)
     };
-    assert_eq!(ask(&mut lone, address(1), Token::NONE), Err(Drop::NoToken));
+    assert_eq!(ask(&mut lone, address(1), Token::NONE), Err(Drop::Token));
     let token = lone.token(address(1));
-    assert_eq!(ask(&mut lone, address(2), token), Err(Drop::NoToken));
+    assert_eq!(ask(&mut lone, address(2), token), Err(Drop::Token));
     assert_eq!(lone.sent(), []);
     assert_eq!(ask(&mut lone, address(1), token), Ok(()));
     assert_eq!(lone.sent().len(), 1);

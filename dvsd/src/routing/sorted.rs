@@ -54,6 +54,14 @@ impl<V> Sorted<V> {
         Some(value)
     }
 
+    /// Keeps the values that `keeps` likes.
+    pub(super) fn retain(&mut self, keeps: impl Fn(&V) -> bool) {
+        self.0.retain(|(_, value)| keeps(value));
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeId, &V)> {
         self.0.iter().map(|(id, value)| (id, value))
     }

@@ -35,6 +35,9 @@ pub(super) const GOOD: Duration = Duration::from_secs(15 * 60);
 const REFRESH: Duration = Duration::from_secs(60 * 60);
 /// Time from a failure to the next check; after the last one the node is dropped.
 const BACKOFF: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(12)];
+/// A node that has moved by a proof may claim to have moved again after this time: else one with two addresses would
+/// move to and fro with every packet.
+const SETTLED: Duration = Duration::from_secs(60);
 /// While a check is under way, the next is not due.
 const CHECKING: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +57,8 @@ pub(super) struct Table {
     suspects: Sorted<Suspect>,
     /// The nodes that were asked for a proof and gave none: how often in a row.
     unproven: Sorted<u8>,
+    /// The nodes that have moved lately, by a proof.
+    moved: Sorted<Instant>,
     spares: Spares,
     /// When each bucket was last searched through, from bucket 0.
     refreshed: Vec<Stamp>,
@@ -62,8 +67,8 @@ pub(super) struct Table {
 impl Table {
     /// The empty table of the node `own`. `is_strict`: where it matters, a newcomer must prove its ID.
     pub(super) fn new(own: NodeId, is_strict: bool) -> Self {
-        let (v6, suspects, unproven, spares) = Default::default();
-        Self { own, is_strict, rows: Vec::new(), v6, suspects, unproven, spares, refreshed: Vec::new() }
+        let (v6, suspects, unproven, moved, spares) = Default::default();
+        Self { own, is_strict, rows: Vec::new(), v6, suspects, unproven, moved, spares, refreshed: Vec::new() }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -165,6 +170,7 @@ impl Table {
 
     /// Doubts up to `count` nodes whose last answer is the longest ago, if more than 15 minutes.
     pub(super) fn doubt_stale(&mut self, count: usize, now: Instant) {
+        self.moved.retain(|at| now.since(*at) < SETTLED);
         let stale = |row: &&Row| row.seen.age(now) > GOOD && self.suspects.get(&row.id).is_none();
         let mut stale: Vec<(Duration, NodeId)> =
             self.rows.iter().filter(stale).map(|row| (row.seen.age(now), row.id)).collect();
@@ -261,6 +267,7 @@ impl Table {
         self.v6.remove(id);
         self.suspects.remove(id);
         self.unproven.remove(id);
+        self.moved.remove(id);
     }
 
     /// Buckets down to that of the closest neighbour can be refreshed; new ones are due at once.

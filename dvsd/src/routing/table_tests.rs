@@ -118,6 +118,10 @@ fn a_proven_address_replaces_the_old_one_at_once() {
     assert_eq!(prove(&mut table, (id, new), at(61)), Verified::Refreshed);
     assert_eq!(table.find(&id).map(|contact| (contact.address, contact.other)), Some((new, None)));
     assert_eq!((table.waiting(), table.next_check()), (0, None));
+    assert_eq!(table.nominate(id, old, at(120)), Nomination::Known, "it moves to and fro");
+    assert_eq!(table.nominate(id, old, at(121)), Nomination::Wanted);
+    table.doubt_stale(0, at(121));
+    assert_eq!(table.moved.len(), 0);
 }
 
 #[test]
@@ -174,7 +178,7 @@ fn f11_an_address_changes_only_after_the_old_one_failed() {
     let (id, old) = node(3, 1);
     let (_, new) = node(3, 2);
     verify(&mut table, (id, old), at(0));
-    assert_eq!(table.nominate(id, new), Nomination::Wanted);
+    assert_eq!(table.nominate(id, new, at(60)), Nomination::Wanted);
     assert_eq!(table.next_check(), None);
     assert_eq!(verify(&mut table, (id, new), at(60)), Verified::Waiting);
     assert_eq!(table.find(&id).map(|contact| contact.address), Some(old));
@@ -300,7 +304,7 @@ proptest! {
             let now = at(time as u64 * 10);
             match action {
                 0 | 1 => _ = verify(&mut table, (id, address), now),
-                2 => _ = table.nominate(id, address),
+                2 => _ = table.nominate(id, address, now),
                 3 => _ = fail(&mut table, id, now),
                 4 => table.gave_no_proof(&id, address),
                 5 => _ = prove(&mut table, (id, address), now),
@@ -338,7 +342,7 @@ proptest! {
             match action {
                 0..=2 => _ = verify(&mut table, (id, address), at(time)),
                 3 => _ = prove(&mut table, (other, address), at(time)),
-                4 => _ = table.nominate(id, address),
+                4 => _ = table.nominate(id, address, at(time)),
                 5 => table.gave_no_proof(&id, address),
                 6 if !in_his_name => _ = fail(&mut table, other, at(time)),
                 6 => table.expel(address),

@@ -4,7 +4,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::{GOOD, K, Table};
+use super::{GOOD, K, SETTLED, Table};
 use crate::id::NodeId;
 use crate::routing::entry::{Contact, Crowd, Packed, Row};
 use crate::time::Instant;
@@ -121,14 +121,16 @@ impl Table {
         if is_rival {
             self.row_mut(&id).into_iter().for_each(|row| row.prefer(address.is_ipv6()));
             self.spares.remove(&id);
+            self.moved.insert(id, now);
         }
         Verified::Refreshed
     }
 
     /// Traffic from `address`, which may be forged, claims to be of `id`. Nobody but the sender is sent anything.
-    pub(in crate::routing) fn nominate(&mut self, id: NodeId, address: SocketAddr) -> Nomination {
+    pub(in crate::routing) fn nominate(&mut self, id: NodeId, address: SocketAddr, now: Instant) -> Nomination {
         let known = self.find(&id);
-        if known.is_some_and(|known| known.addresses().any(|old| old == address)) {
+        let has_settled = self.moved.get(&id).is_none_or(|at| now.since(*at) >= SETTLED);
+        if known.is_some_and(|known| !has_settled || known.addresses().any(|old| old == address)) {
             return Nomination::Known;
         }
         if id == self.own || !self.has_variety(&id, address) {

@@ -16,7 +16,7 @@ impl Table {
     /// Memory taken by the nodes, in bytes, with all that is kept beside them; that of the waiting ones apart.
     pub(in crate::routing) const fn bytes(&self) -> (usize, usize) {
         let rows = self.rows.capacity() * size_of::<Row>();
-        let beside = self.v6.bytes() + self.suspects.bytes() + self.unproven.bytes();
+        let beside = self.v6.bytes() + self.suspects.bytes() + self.unproven.bytes() + self.moved.bytes();
         let refreshed = self.refreshed.capacity() * size_of::<Stamp>();
         (size_of::<Self>() + rows + beside + refreshed, self.spares.bytes())
     }
