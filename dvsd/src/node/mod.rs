@@ -202,8 +202,9 @@ impl Node {
         sessions.add_local(MAIN, Arc::clone(&identity));
         let mut calls = Calls::new(config.call);
         calls.add_local(MAIN, id);
+        let routing = RoutingConfig { node_id: id, identity: Some(Arc::clone(&identity)), ..config.routing };
         Self {
-            routing: Routing::new(RoutingConfig { node_id: id, ..config.routing }, now, &mut random),
+            routing: Routing::new(routing, now, &mut random),
             calls,
             identity,
             sessions,

@@ -225,7 +225,9 @@ impl World {
             other.0[bucket / 8] ^= 0x80 >> (bucket % 8);
             for known in self.known(index, &other, bucket + 1) {
                 let now = mesh.now;
-                mesh.nodes.get_mut(&at).unwrap().table.verified(self.ids[known], self.address(known), 0, RTT, now);
+                let sighting =
+                    Sighting { id: self.ids[known], address: self.address(known), caps: 0, rtt: RTT, proven: true };
+                mesh.nodes.get_mut(&at).unwrap().table.verified(&sighting, now);
             }
         }
         let mut world =

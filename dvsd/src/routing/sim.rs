@@ -118,6 +118,8 @@ impl Mesh {
 
     pub(super) fn add_with(&mut self, at: SocketAddr, config: RoutingConfig) -> NodeId {
         let id = config.node_id;
+        // Who cannot prove an ID does not ask for proofs either.
+        let config = RoutingConfig { verify_proofs: config.verify_proofs && config.identity.is_some(), ..config };
         let node = Routing::new(config, self.now(), &mut self.random);
         self.nodes.insert(at, node);
         id
