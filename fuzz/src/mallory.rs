@@ -260,7 +260,7 @@ fn answer_request(packet: &Packet, claims: &[u8]) -> Option<Vec<u8>> {
             Message::RouteRes { responder, target, token, observed, entries }
         }
         Message::Ping { .. } => Message::Pong { responder, token, observed },
-        Message::RouteRes { .. } | Message::Pong { .. } => return None,
+        _ => return None,
     };
     Some(Packet { flags: 0, caps: 0, txid: packet.txid, message }.emit())
 }

@@ -98,7 +98,7 @@ fn address(host: usize) -> SocketAddr {
 
 fn host(index: usize, now: Now) -> Host {
     let identity = Identity::from_ed25519_seed(&[1 + index as u8; 32]).expect("any seed is a key");
-    let people = PeopleConfig { unknown_callers: UnknownCallers::Ring, auto_answer: false };
+    let people = PeopleConfig { unknown_callers: UnknownCallers::Ring, ..PeopleConfig::default() };
     let routing = RoutingConfig::new(NodeId([0; 20]));
     let config = Config { call: CallConfig::default(), people, routing, contacts: Vec::new() };
     let node = Node::new(identity, config, now, Random::seeded(index as u64));

@@ -61,6 +61,7 @@ impl Routing {
             self.note_contact(id, from, Some(packet.txid), now);
             self.warm.asked(from, packet.txid);
         }
+        self.public.hear_request(from, now);
         let allowance = if is_proven { MAX_DATAGRAM } else { AMPLIFICATION * length };
         let allowance = allowance - if nominates { PING_LEN } else { 0 };
         let asker = Asker { from, id, flags: packet.flags, txid: packet.txid, allowance };
@@ -92,6 +93,7 @@ impl Routing {
 
     fn wants_to_know(&mut self, id: NodeId, from: SocketAddr, now: Instant) -> bool {
         self.is_believable(from, from)
+            && !self.strikes.is_ignored(from, now)
             && self.requests.has_room(Purpose::Nominate)
             && !self.requests.is_nominating(from)
             && !self.is_lesser(&id, from)
@@ -128,7 +130,7 @@ impl Routing {
             let told = Scope::of(address);
             asker.wants(address) && told.visible_from(scope) && told != Scope::LinkLocal
         };
-        let closest = self.table.closest(target, K + 1, &keep).into_iter().filter(|node| node.id != asker.id).take(K);
+        let closest = self.table.closest_but(Some(&asker.id), target, K, &keep).into_iter();
         let entries = closest
             .flat_map(|node| node.addresses().map(move |address| Entry { caps: node.caps, id: node.id, address }));
         entries.take(MAX_ENTRIES).collect()

@@ -5,7 +5,8 @@ use core::net::SocketAddr;
 
 use super::entry::Contact;
 use super::requests::{Purpose, Request};
-use super::table::Verified;
+use super::search::Source;
+use super::table::{Sighting, Verified};
 use super::{Drop, Routing, RoutingEvent};
 use crate::id::NodeId;
 use crate::path::Scope;
@@ -61,7 +62,8 @@ impl Routing {
     }
 
     fn send_request(&mut self, request: Request, random: &mut Random) -> bool {
-        if !self.is_usable(request.to) || !self.requests.has_room(request.purpose) {
+        let is_shunned = request.purpose != Purpose::Probe && self.strikes.is_ignored(request.to, request.sent);
+        if is_shunned || !self.is_usable(request.to) || !self.requests.has_room(request.purpose) {
             return false;
         }
         let txid = random.next_u64();
@@ -80,10 +82,14 @@ impl Routing {
         true
     }
 
-    /// First contacts are padded, so that the answer may be complete.
+    /// First contacts are padded, so that the answer may be complete; but not where nobody has answered lately, unless
+    /// the user or our own table named the address.
     fn message(&self, request: &Request, token: Token) -> Message {
         let origin = self.config.node_id;
-        let padding = if token.is_none() { PADDED_ROUTE_REQ_LEN - ROUTE_REQ_LEN } else { 0 };
+        let is_named_by_others = request.purpose != Purpose::Bootstrap;
+        let is_dubious = is_named_by_others && self.silent.contains(request.to, request.sent);
+        let is_padded = token.is_none() && !is_dubious;
+        let padding = if is_padded { PADDED_ROUTE_REQ_LEN - ROUTE_REQ_LEN } else { 0 };
         match request.target {
             Some(target) => Message::RouteReq { origin, target, token, padding },
             None => Message::Ping { origin, token },
@@ -113,6 +119,7 @@ impl Routing {
             return Err(Drop::Own);
         }
         self.received.keep(from, answer.token, now);
+        self.silent.forget(from);
         self.note_verified(&answer, &request, now, random);
         if request.id.is_some_and(|id| id != answer.responder) {
             self.handle_stranger(&request, now, random);
@@ -126,18 +133,36 @@ impl Routing {
     fn note_verified(&mut self, answer: &Answer, request: &Request, now: Instant, random: &mut Random) {
         let &Answer { from, responder: id, caps, .. } = answer;
         self.note_public(id, request, now);
-        if self.is_believable(from, from) && !self.is_lesser(&id, from) {
-            let outcome = self.table.verified(id, from, caps, now.since(request.sent), now);
-            if outcome == Verified::Inserted {
-                self.offer(Contact { id, caps, address: from, other: None, rtt: Some(now.since(request.sent)) });
-                self.consider_warm(&id, now, random);
-            }
-        }
+        self.public.hear(from, now);
+        let rtt = now.since(request.sent);
+        self.note_sighting(&Sighting { id, address: from, caps, rtt, proven: false }, now, random);
         self.warm.heard(&id, from);
         self.note_contact(id, from, request.has_token.then_some(answer.txid), now);
         if let Some(address) = self.nat.vote(from, answer.observed, now) {
             self.events.push_back(RoutingEvent::ObservedChanged(address));
         }
+        self.note_heard(now, random);
+    }
+
+    /// Puts a node that has answered into the table if it may be there, and asks for a proof if it takes one.
+    pub(super) fn note_sighting(&mut self, sighting: &Sighting, now: Instant, random: &mut Random) {
+        let &Sighting { id, address, caps, rtt, .. } = sighting;
+        let is_storable = self.is_believable(address, address) && !self.is_lesser(&id, address);
+        if !is_storable || self.strikes.is_ignored(address, now) {
+            return;
+        }
+        match self.table.verified(sighting, now) {
+            Verified::Inserted => {
+                self.offer(Contact { id, caps, address, other: None, rtt: Some(rtt) }, now);
+                self.consider_warm(&id, now, random);
+            }
+            Verified::Unproven => self.seek_proof(id, address, Some(rtt), now, random),
+            Verified::Refreshed | Verified::Waiting | Verified::Refused => {}
+        }
+    }
+
+    /// Somebody answered: the network is there.
+    pub(super) fn note_heard(&mut self, now: Instant, random: &mut Random) {
         if self.upkeep.heard(now) {
             self.events.push_back(RoutingEvent::Online);
             self.search_neighbours(now, random);
@@ -151,25 +176,30 @@ impl Routing {
         Scope::of(from) == Scope::LinkLocal && rivals.any(|known| Scope::of(known) != Scope::LinkLocal)
     }
 
-    /// Gives a new node to the lookups that have too few candidates.
-    fn offer(&mut self, contact: Contact) {
+    /// Gives a new node to the lookups that have too few candidates, and to the search for it.
+    fn offer(&mut self, contact: Contact, now: Instant) {
+        if let Some(search) = self.searches.get_mut(&contact.id) {
+            search.report(contact.address, Source::Table, now);
+        }
         for lookup in self.lookups.values_mut().filter(|lookup| lookup.is_hungry()) {
             lookup.offer(contact);
         }
     }
 
     fn use_answer(&mut self, request: &Request, answer: &Answer, now: Instant, random: &mut Random) {
+        self.judge(answer.from, &answer.entries, now);
         match request.purpose {
             Purpose::Lookup(number) => {
                 let repeats = answer.is_cut() && !request.is_repeat && self.repeat(number, request, now, random);
                 if let Some(lookup) = self.lookups.get_mut(&number).filter(|_| !repeats) {
-                    lookup.answered(&answer.responder);
+                    lookup.answered(&answer.responder, answer.from);
                 }
                 self.learn(number, answer, now);
                 self.continue_lookup(number, now, random);
             }
             Purpose::Bootstrap => self.learn_neighbours(answer, now, random),
             Purpose::Probe => self.handle_probe_answer(answer.responder, answer.from, now.since(request.sent), now),
+            Purpose::Prove => self.seek_proof(answer.responder, answer.from, None, now, random),
             Purpose::Punch => self.openings.opened(answer.from),
             Purpose::Nominate | Purpose::Check { .. } | Purpose::Keepalive => {}
         }
@@ -198,14 +228,16 @@ impl Routing {
 
     /// A request timed out.
     pub(super) fn handle_silence(&mut self, request: &Request, now: Instant, random: &mut Random) {
-        if self.upkeep.unheard(now) {
+        self.silent.note(request.to, now);
+        // Strangers can make us PING whom they like: that nobody is there says nothing of us.
+        if request.purpose != Purpose::Nominate && self.upkeep.unheard(now) {
             self.events.push_back(RoutingEvent::Offline);
             self.lan.hurry(now);
         }
         match (request.purpose, request.id) {
             (Purpose::Lookup(number), Some(id)) => {
                 if let Some(lookup) = self.lookups.get_mut(&number) {
-                    lookup.missed(&id);
+                    lookup.missed(&id, request.to);
                 }
                 self.doubt(id, request.to, now);
                 self.continue_lookup(number, now, random);
@@ -216,7 +248,7 @@ impl Routing {
                 self.handle_failed_check(id, now, random);
             }
             (Purpose::Keepalive, Some(id)) => self.handle_cold(id, request, now, random),
-            (Purpose::Probe, Some(id)) => self.doubt(id, request.to, now),
+            (Purpose::Probe | Purpose::Prove, Some(id)) => self.doubt(id, request.to, now),
             _ => {}
         }
     }

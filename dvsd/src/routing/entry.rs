@@ -17,6 +17,8 @@ const RTT_UNIT_MS: u64 = 8;
 const HAS_V6: u8 = 0x20;
 /// The caps byte's bit for "answers better over IPv6".
 const PREFERS_V6: u8 = 0x40;
+/// The caps byte's bit for "has proven that its ID is its own".
+const PROVEN: u8 = 0x80;
 
 /// A time in units of four seconds. It wraps after three days, when an entry that old may pass for a fresh one
 /// until it is asked.
@@ -74,6 +76,19 @@ impl Row {
         self.caps |= HAS_V6;
     }
 
+    /// Whether its IPv4 address lies in the /24 of `network`.
+    pub(super) fn is_in(&self, network: [u8; 3]) -> bool {
+        self.v4.starts_with(&network) && self.v4().is_some()
+    }
+
+    pub(super) const fn is_proven(&self) -> bool {
+        self.caps & PROVEN != 0
+    }
+
+    pub(super) const fn set_proven(&mut self) {
+        self.caps |= PROVEN;
+    }
+
     pub(super) const fn caps(&self) -> u8 {
         self.caps & CAPS_MASK
     }
@@ -107,6 +122,11 @@ pub(super) struct Packed([u8; 16], u16);
 impl Packed {
     pub(super) fn new(address: SocketAddr) -> Self {
         Self(packed_ip(address), address.port())
+    }
+
+    /// Whether the address lies in the /48 of `network`.
+    pub(super) fn is_in(&self, network: [u8; 6]) -> bool {
+        self.0.starts_with(&network)
     }
 
     pub(super) fn address(self) -> SocketAddr {
@@ -175,12 +195,14 @@ mod tests {
         row.set_v4(Ipv4Addr::new(198, 18, 0, 1), 5004);
         row.set_has_v6();
         row.prefer(true);
+        assert!(!row.is_proven());
+        row.set_proven();
         row.answered(0xff, Duration::from_millis(100), now);
         assert_eq!(row.v4(), Some("198.18.0.1:5004".parse().unwrap()));
-        assert_eq!((row.caps(), row.has_v6(), row.prefers_v6()), (CAPS_MASK, true, true));
+        assert_eq!((row.caps(), row.has_v6(), row.prefers_v6(), row.is_proven()), (CAPS_MASK, true, true, true));
         assert_eq!(row.rtt(), Some(Duration::from_millis(96)));
         row.answered(0, Duration::from_secs(100), now);
-        assert_eq!((row.caps(), row.has_v6()), (0, true));
+        assert_eq!((row.caps(), row.has_v6(), row.is_proven()), (0, true, true));
         assert_eq!(row.rtt(), Some(Duration::from_millis(2_032)));
     }
 

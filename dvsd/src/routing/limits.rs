@@ -56,6 +56,26 @@ impl Allowance {
     }
 }
 
+/// At most so many of something per second, whoever it is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meter {
+    rate: u32,
+    burst: u32,
+    allowance: Allowance,
+}
+
+impl Meter {
+    /// `rate` per second, at most `burst` at once.
+    pub(super) fn new(rate: u32, burst: u32, now: Instant) -> Self {
+        Self { rate, burst, allowance: Allowance::full(burst, now) }
+    }
+
+    /// Whether one more is allowed now; if so, it counts.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.allowance.take(self.rate, self.burst, now)
+    }
+}
+
 /// The allowances of one kind of source.
 struct Sources<Key> {
     each: BTreeMap<Key, Allowance>,
@@ -138,6 +158,13 @@ mod tests {
         let mut limits = Limits::new(Instant::ZERO);
         let total: usize = (0..100).map(|net| admitted(&mut limits, address(net), false, Instant::ZERO)).sum();
         assert_eq!(total, 500);
+    }
+
+    #[test]
+    fn a_meter_lets_its_burst_through_and_then_its_rate() {
+        let mut meter = Meter::new(20, 40, Instant::ZERO);
+        let mut taken = |millis: u64| (0..100).filter(|_| meter.take(Instant::from_millis(millis))).count();
+        assert_eq!([taken(0), taken(500), taken(500), taken(10_000)], [40, 10, 0, 40]);
     }
 
     #[test]

@@ -21,11 +21,14 @@ use self::lan::Lan;
 use self::limits::Limits;
 use self::lookup::Lookup;
 use self::nat::Nat;
+use self::proof::Proofs;
 use self::public::Public;
 use self::punch::Punch;
 use self::requests::Requests;
 use self::search::Search;
-use self::table::{Table, Verified};
+use self::silent::Silent;
+use self::strikes::Strikes;
+use self::table::{Sighting, Table, Verified};
 use self::tokens::{Issuer, Received};
 use self::upkeep::Upkeep;
 use self::warm::Warm;
@@ -47,11 +50,15 @@ mod lan;
 mod limits;
 mod lookup;
 mod nat;
+mod proof;
 mod public;
 mod punch;
 mod requests;
 mod search;
+mod silent;
+mod sorted;
 mod spares;
+mod strikes;
 mod table;
 mod tokens;
 mod upkeep;
@@ -62,9 +69,15 @@ pub use self::lan::{GROUP_V4, GROUP_V6};
 #[cfg(test)]
 mod attack_tests;
 #[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
+mod finding_tests;
+#[cfg(test)]
 mod lan_tests;
 #[cfg(test)]
 mod nat_tests;
+#[cfg(test)]
+mod proof_tests;
 #[cfg(test)]
 mod punch_tests;
 #[cfg(test)]
@@ -78,6 +91,8 @@ mod tests;
 const LOWEST_PORT: u16 = 1024;
 /// How many recent search times [`Status`] lists.
 const RECENT: usize = 16;
+/// How many nodes of the table [`Status`] lists.
+const PEERS: usize = 40;
 
 /// The settings of a node.
 #[derive(Clone, Debug)]
@@ -131,16 +146,16 @@ impl RoutingConfig {
 /// What the routing layer has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoutingEvent {
-    /// A peer was found.
+    /// A peer was found: somebody who says so answered. May come again for the same peer, with other addresses.
     Found {
         /// The peer.
         target: NodeId,
-        /// Where it answered, with the round-trip time, quickest first; at least one.
+        /// Where it answered, with the round-trip time, quickest first; at least one, none reported before.
         addresses: Vec<(SocketAddr, Duration)>,
         /// How long the search took.
         took: Duration,
     },
-    /// A peer was not found.
+    /// A peer was not found, or nowhere else than reported. The search is over.
     NotFound {
         /// The peer.
         target: NodeId,
@@ -212,7 +227,7 @@ pub struct Status {
     pub waiting: usize,
     /// Buckets that are not empty: bits shared with the own ID, and nodes.
     pub buckets: Vec<(u8, u8)>,
-    /// Memory of the table, in bytes, without the nodes that wait.
+    /// Memory of the table, in bytes, all that is kept of its nodes included, without the nodes that wait.
     pub table_bytes: usize,
     /// Memory of the nodes that wait, in bytes.
     pub waiting_bytes: usize,
@@ -240,7 +255,7 @@ pub struct Status {
     pub found: u64,
     /// Searches that did not.
     pub not_found: u64,
-    /// Requests sent: ROUTE_REQ and PING.
+    /// Requests sent: ROUTE_REQ, PING and PROOF_REQ.
     pub requests: u64,
     /// How long the last successful searches took, the latest last.
     pub recent: Vec<Duration>,
@@ -270,9 +285,12 @@ pub enum Drop {
     /// What it asks for needs a token, and it has no valid one.
     #[error("no valid token")]
     Token,
-    /// We answer nobody.
+    /// We answer nobody, or not this.
     #[error("read-only")]
     ReadOnly,
+    /// A proof that proves nothing.
+    #[error("wrong proof")]
+    Proof,
 }
 
 impl Drop {
@@ -287,6 +305,7 @@ impl Drop {
             Self::RateLimited => "rate-limited",
             Self::Token => "token",
             Self::ReadOnly => "read-only",
+            Self::Proof => "proof",
         }
     }
 }
@@ -307,7 +326,10 @@ pub struct Routing {
     requests: Requests,
     issuer: Issuer,
     received: Received,
+    silent: Silent,
     limits: Limits,
+    proofs: Proofs,
+    strikes: Strikes,
     nat: Nat,
     warm: Warm,
     contacts: Contacts,
@@ -330,11 +352,14 @@ impl Routing {
     pub fn new(mut config: RoutingConfig, now: Now, random: &mut Random) -> Self {
         config.caps |= if config.read_only { 0 } else { caps::PUNCH };
         let mut node = Self {
-            table: Table::new(config.node_id),
+            table: Table::new(config.node_id, config.verify_proofs),
             requests: Requests::default(),
             issuer: Issuer::new(now.mono, random),
             received: Received::default(),
+            silent: Silent::default(),
             limits: Limits::new(now.mono),
+            proofs: Proofs::new(now.mono),
+            strikes: Strikes::default(),
             nat: Nat::default(),
             warm: Warm::default(),
             contacts: Contacts::default(),
@@ -375,18 +400,41 @@ impl Routing {
                 self.handle_request(from, packet, datagram.len(), now, random)
             }
             Message::RouteRes { .. } | Message::Pong { .. } => self.handle_answer(from, packet, now, random),
+            Message::ProofReq { .. } => self.answer_proof_req(from, &packet, now),
+            Message::Proof { .. } => self.handle_proof(from, &packet, now, random),
             Message::PunchReq { .. } => self.handle_punch_req(from, &packet, now, random),
             Message::PunchFwd { .. } => self.handle_punch_fwd(from, &packet, now, random),
             Message::PunchAck { .. } => self.handle_punch_ack(from, &packet, now, random),
             Message::LanHello { .. } => self.handle_hello(from, &packet, now, random),
-            _ => Err(Drop::Malformed(Malformed::Kind)),
         }
+    }
+
+    /// Puts a node into the table that is known to be there, as if it had just answered with a proof, within what the
+    /// table allows. Nothing is sent. For simulations. Whether it went in.
+    pub fn assume(&mut self, id: NodeId, address: SocketAddr, rtt: Duration, now: Now) -> bool {
+        let sighting = Sighting { id, address: unmapped(address), caps: 0, rtt, proven: true };
+        let is_in = id != self.config.node_id
+            && self.is_believable(sighting.address, sighting.address)
+            && matches!(self.table.verified(&sighting, now.mono), Verified::Inserted | Verified::Refreshed);
+        if is_in {
+            self.upkeep.assume_joined(now.mono);
+        }
+        is_in
     }
 
     /// Finds `target`: the addresses in `hints` and those other nodes report are probed, and whichever answer are
     /// reported by [`RoutingEvent::Found`]. A search already under way for `target` takes the hints and goes on.
+    ///
+    /// Who answers a probe may lie. So the search is not over then: unless it is cancelled it goes on by itself a
+    /// second later and reports further addresses, each once, until nothing is left to try. Then, or when nothing was
+    /// found at all, [`RoutingEvent::NotFound`] ends it, 17 s after its beginning at the latest.
     pub fn find(&mut self, target: NodeId, hints: &[SocketAddr], now: Now, random: &mut Random) {
         self.start_search(target, hints, now.mono, random);
+    }
+
+    /// Whether a search for `target` is under way or rests: more may be found.
+    pub fn is_searching(&self, target: NodeId) -> bool {
+        self.searches.contains_key(&target)
     }
 
     /// Forgets the search for `target`; nothing is reported.
@@ -394,18 +442,6 @@ impl Routing {
         if let Some(lookup) = self.searches.remove(&target).and_then(|search| search.lookup) {
             self.lookups.remove(&lookup);
         }
-    }
-
-    /// A node that is known to be at `address` is put into the table by the table's own insert, as if it had just
-    /// answered after `rtt`: for simulations. Whether it went in.
-    pub fn assume(&mut self, id: NodeId, address: SocketAddr, rtt: Duration, now: Now) -> bool {
-        let (address, now) = (unmapped(address), now.mono);
-        let is_in = self.is_believable(address, address)
-            && matches!(self.table.verified(id, address, 0, rtt, now), Verified::Inserted | Verified::Refreshed);
-        if is_in && self.upkeep.heard(now) {
-            self.upkeep.joined();
-        }
-        is_in
     }
 
     /// The nodes worth remembering over a restart: up to 200 that answered within 15 minutes.
@@ -433,13 +469,13 @@ impl Routing {
             nat_v4,
             nat_v6,
             punched: self.counters.punched,
+            peers: self.table.peers(PEERS, now.mono),
             network_size: self.table.network_size(),
             lookups: self.lookups.len(),
             found: self.counters.found,
             not_found: self.counters.not_found,
             requests: self.counters.requests,
             recent: self.counters.recent.iter().copied().collect(),
-            ..Status::default()
         }
     }
 
@@ -449,6 +485,7 @@ impl Routing {
         for request in self.requests.time_out(now) {
             self.handle_silence(&request, now, random);
         }
+        self.time_out_proofs(now, random);
         self.continue_searches(now, random);
         self.continue_openings(now, random);
         self.say_hello(now, random);
@@ -470,7 +507,8 @@ impl Routing {
         let due = |at: Option<Instant>, reason| at.map(|at| Deadline::new(at, reason));
         Deadline::earliest([
             due(self.requests.next_due(), "routing request"),
-            due(self.searches.values().filter_map(Search::next_due).min(), "routing probe"),
+            due(self.proofs.next_due(), "routing proof"),
+            due(self.searches.values().map(Search::due_at).min(), "routing probe"),
             due(self.lookups.values().map(Lookup::next_due).min(), "routing lookup"),
             due(self.table.next_check(), "routing check"),
             due(self.punches.values().filter_map(Punch::next_due).min(), "routing punch"),

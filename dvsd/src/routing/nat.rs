@@ -30,6 +30,12 @@ enum Voter {
     Host(SocketAddr),
 }
 
+impl Voter {
+    fn of(address: SocketAddr) -> Self {
+        Crowd::of(address).map_or(Self::Host(address), Self::Network)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Vote {
     by: Voter,
@@ -84,10 +90,23 @@ impl Nat {
             return None;
         }
         let family = if seen.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
-        family.note(Crowd::of(by).map_or(Voter::Host(by), Voter::Network), seen, now);
+        family.note(Voter::of(by), seen, now);
         let news = family.believe(seen);
         family.judge(&self.local);
         news
+    }
+
+    /// Whether `seen`, as told in a proof by the node at `by`, has an IP address of ours: one of an interface, the one
+    /// believed, or one that two others see us at. The port is not compared, because some NATs choose another one for
+    /// each destination.
+    pub(super) fn is_ours(&self, seen: SocketAddr, by: SocketAddr) -> bool {
+        let is_own = self.local.contains(&seen.ip());
+        let by = Voter::of(by);
+        let is_seen = |family: &Family| {
+            let others = family.votes.iter().filter(|vote| vote.by != by && vote.seen.ip() == seen.ip());
+            family.believed.is_some_and(|address| address.ip() == seen.ip()) || others.count() >= 2
+        };
+        is_own || is_seen(&self.v4) || is_seen(&self.v6)
     }
 
     /// The network has changed: what was seen before says little of what is to come.

@@ -2,10 +2,11 @@
 //! Nodes that anybody can reach, so that an invite may name them: they answered a request of ours out of the blue,
 //! although they had not sent us anything for longer than a NAT would have waited.
 //!
-//! Timers: a node must have been silent for [`SILENCE`].
+//! Timers: a node must have been silent for [`SILENCE`], and for [`CROSSING`] after its answer.
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use super::Routing;
 use super::requests::{Purpose, Request};
@@ -15,34 +16,69 @@ use crate::time::{Instant, Now};
 
 /// NATs forget a mapping after this (RFC 4787 recommends five minutes, and most wait less).
 const SILENCE: Duration = Duration::from_secs(5 * 60);
+/// Two packets that were sent at the same time arrive within this.
+const CROSSING: Duration = Duration::from_secs(3);
+/// How many addresses are remembered that something came from.
+const MAX_HEARD: usize = 256;
 /// How many nodes are remembered.
 const MAX_PUBLIC: usize = 16;
 /// How many an invite names.
 const NAMED: usize = 3;
 
-/// The nodes, longest known first, one per prefix.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    id: NodeId,
+    address: SocketAddr,
+    noted: Instant,
+}
+
+/// The nodes, longest known first, one per prefix; and where anything came from, proven or not, the latest last: it
+/// opens a NAT in any case.
 #[derive(Default)]
-pub(super) struct Public(Vec<(NodeId, SocketAddr)>);
+pub(super) struct Public {
+    nodes: Vec<Node>,
+    heard: VecDeque<(SocketAddr, Instant)>,
+}
 
 impl Public {
-    fn note(&mut self, id: NodeId, address: SocketAddr) {
-        let is_near = |(_, known): &(NodeId, SocketAddr)| Prefix::of(*known) == Prefix::of(address);
-        if Scope::of(address) != Scope::Global || self.0.iter().any(is_near) {
+    fn note(&mut self, id: NodeId, address: SocketAddr, now: Instant) {
+        let is_near = |known: &Node| Prefix::of(known.address) == Prefix::of(address);
+        if Scope::of(address) != Scope::Global || self.nodes.iter().any(is_near) {
             return;
         }
-        if self.0.len() >= MAX_PUBLIC {
-            self.0.pop();
+        if self.nodes.len() >= MAX_PUBLIC {
+            self.nodes.pop();
         }
-        self.0.push((id, address));
+        self.nodes.push(Node { id, address, noted: now });
+    }
+
+    /// A request came from `address`. If its sender was noted just now, that was perhaps too soon: the request may have
+    /// left before ours arrived, and opened a NAT.
+    pub(super) fn hear_request(&mut self, address: SocketAddr, now: Instant) {
+        self.nodes.retain(|known| known.address != address || now.since(known.noted) >= CROSSING);
+        self.hear(address, now);
+    }
+
+    /// Whoever is at `address` sent us something.
+    pub(super) fn hear(&mut self, address: SocketAddr, now: Instant) {
+        self.heard.retain(|(known, at)| *known != address && now.since(*at) < SILENCE);
+        if self.heard.len() >= MAX_HEARD {
+            self.heard.pop_front();
+        }
+        self.heard.push_back((address, now));
+    }
+
+    fn has_heard(&self, address: SocketAddr, now: Instant) -> bool {
+        self.heard.iter().any(|(known, at)| *known == address && now.since(*at) < SILENCE)
     }
 
     fn forget(&mut self, address: SocketAddr) {
-        self.0.retain(|(_, known)| *known != address);
+        self.nodes.retain(|known| known.address != address);
     }
 
     #[cfg(test)]
     pub(super) const fn len(&self) -> usize {
-        self.0.len()
+        self.nodes.len()
     }
 }
 
@@ -50,21 +86,22 @@ impl Routing {
     /// Nodes good for the `via` of an invite, longest known first: up to three of different prefixes that anybody can
     /// reach and that answered within 15 minutes.
     pub fn verified_public(&self, now: Now) -> Vec<(NodeId, SocketAddr)> {
-        let is_there = |(id, address): &&(NodeId, SocketAddr)| {
-            let contact = self.table.find(id).filter(|_| self.table.knows_well(id, now.mono));
-            contact.is_some_and(|contact| contact.addresses().any(|known| known == *address))
+        let is_there = |node: &&Node| {
+            let contact = self.table.find(&node.id).filter(|_| self.table.knows_well(&node.id, now.mono));
+            contact.is_some_and(|contact| contact.addresses().any(|known| known == node.address))
         };
-        self.public.0.iter().filter(is_there).take(NAMED).copied().collect()
+        self.public.nodes.iter().filter(is_there).take(NAMED).map(|node| (node.id, node.address)).collect()
     }
 
     /// `id` has answered `request`. To be called before the table hears of it.
     pub(super) fn note_public(&mut self, id: NodeId, request: &Request, now: Instant) {
         let is_known_by_word = matches!(request.purpose, Purpose::Lookup(_) | Purpose::Check { .. });
         let is_seed = request.purpose == Purpose::Bootstrap && self.upkeep.is_seed(request.to);
-        let was_heard = self.contacts.fresh(id, now).next().is_some()
+        let was_heard = self.public.has_heard(request.to, now)
+            || self.contacts.fresh(id, now).next().is_some()
             || self.table.silence(&id, now).is_some_and(|silence| silence < SILENCE);
         if is_seed || (is_known_by_word && !was_heard) {
-            self.public.note(id, request.to);
+            self.public.note(id, request.to, now);
         }
     }
 

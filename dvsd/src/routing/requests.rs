@@ -41,6 +41,8 @@ pub(super) enum Purpose {
     Check { last: bool },
     /// To keep the way through the NAT open.
     Keepalive,
+    /// To get the token that a PROOF_REQ needs.
+    Prove,
     /// To open the NAT for a caller.
     Punch,
 }

@@ -9,13 +9,13 @@ use crate::id::NodeId;
 /// How many nodes wait per bucket.
 pub(super) const SPARES: usize = 10;
 
-/// A node that waits. `proven`: it has answered a request of ours once.
+/// A node that waits. `answered`: it has answered a request of ours once.
 #[derive(Clone, Copy, Debug)]
 struct Spare {
     bucket: u8,
     id: NodeId,
     address: Packed,
-    proven: bool,
+    answered: bool,
 }
 
 /// All replacement lists, oldest first.
@@ -23,46 +23,56 @@ struct Spare {
 pub(super) struct Spares(Vec<Spare>);
 
 impl Spares {
-    /// Puts a node on the list of `bucket`. Proven nodes are not displaced by unproven ones, and one network holds one
-    /// place per list, so that a flood of forged names displaces little.
-    pub(super) fn push(&mut self, bucket: usize, id: NodeId, address: SocketAddr, proven: bool) {
+    /// Puts a node on the list of `bucket`. Nodes that have answered are not displaced by those that have not, and
+    /// one network holds one place per list, so that a flood of forged names displaces little.
+    pub(super) fn push(&mut self, bucket: usize, id: NodeId, address: SocketAddr, answered: bool) {
         let Ok(bucket) = u8::try_from(bucket) else { return };
         let crowd = Crowd::of(address);
         let rival = |spare: &Spare| {
             let same_crowd = crowd.is_some() && Crowd::of(spare.address.address()) == crowd;
             spare.bucket == bucket && (spare.id == id || same_crowd)
         };
-        if self.0.iter().any(|spare| rival(spare) && spare.proven && !proven) {
+        if self.0.iter().any(|spare| rival(spare) && spare.answered && !answered) {
             return;
         }
         self.0.retain(|spare| !rival(spare));
-        if self.of(bucket).count() >= SPARES && !self.make_room(bucket, proven) {
+        if self.of(bucket).count() >= SPARES && !self.make_room(bucket, answered) {
             return;
         }
         if self.0.len() == self.0.capacity() {
             self.0.reserve_exact(SPARES);
         }
-        self.0.push(Spare { bucket, id, address: Packed::new(address), proven });
+        self.0.push(Spare { bucket, id, address: Packed::new(address), answered });
     }
 
-    /// Takes the best of `bucket`: the newest proven one, else the newest.
-    pub(super) fn take(&mut self, bucket: usize) -> Option<(NodeId, SocketAddr)> {
-        let bucket = u8::try_from(bucket).ok()?;
-        let mine = |spare: &Spare| spare.bucket == bucket;
-        let proven = self.0.iter().rposition(|spare| mine(spare) && spare.proven);
-        let index = proven.or_else(|| self.0.iter().rposition(mine))?;
+    /// Whose turn it is, of those that are eligible, in the bucket of the one that waits longest: the newest that has
+    /// answered, else the newest.
+    pub(super) fn best(&self, is_eligible: &dyn Fn(&NodeId) -> bool) -> Option<NodeId> {
+        let bucket = self.0.iter().find(|spare| is_eligible(&spare.id))?.bucket;
+        let mine = || self.of(bucket).filter(|spare| is_eligible(&spare.id));
+        mine().filter(|spare| spare.answered).last().or_else(|| mine().last()).map(|spare| spare.id)
+    }
+
+    /// Takes `id` out, with the address it waits at.
+    pub(super) fn take(&mut self, id: &NodeId) -> Option<(NodeId, SocketAddr)> {
+        let index = self.0.iter().position(|spare| spare.id == *id)?;
         let spare = self.0.remove(index);
         Some((spare.id, spare.address.address()))
-    }
-
-    /// The buckets somebody waits for.
-    pub(super) fn buckets(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().map(|spare| usize::from(spare.bucket))
     }
 
     /// Forgets `id`, which has found its place.
     pub(super) fn remove(&mut self, id: &NodeId) {
         self.0.retain(|spare| spare.id != *id);
+    }
+
+    /// Forgets whoever waits at `address`.
+    pub(super) fn expel(&mut self, address: SocketAddr) {
+        self.0.retain(|spare| spare.address != Packed::new(address));
+    }
+
+    #[cfg(test)]
+    pub(super) fn buckets(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|spare| usize::from(spare.bucket))
     }
 
     /// How many wait.
@@ -79,10 +89,10 @@ impl Spares {
         self.0.iter().filter(move |spare| spare.bucket == bucket)
     }
 
-    fn make_room(&mut self, bucket: u8, proven: bool) -> bool {
-        let oldest_unproven = self.0.iter().position(|spare| spare.bucket == bucket && !spare.proven);
-        let oldest = || self.0.iter().position(|spare| spare.bucket == bucket).filter(|_| proven);
-        let Some(index) = oldest_unproven.or_else(oldest) else { return false };
+    fn make_room(&mut self, bucket: u8, answered: bool) -> bool {
+        let oldest_silent = self.0.iter().position(|spare| spare.bucket == bucket && !spare.answered);
+        let oldest = || self.0.iter().position(|spare| spare.bucket == bucket).filter(|_| answered);
+        let Some(index) = oldest_silent.or_else(oldest) else { return false };
         self.0.remove(index);
         true
     }
@@ -96,26 +106,31 @@ mod tests {
         (NodeId([number; 20]), SocketAddr::from(([198, 18, number, 1], 5004)))
     }
 
-    #[test]
-    fn the_newest_proven_node_is_taken_first() {
-        let mut spares = Spares::default();
-        for (number, proven) in [(1, true), (2, true), (3, false)] {
-            let (id, address) = node(number);
-            spares.push(7, id, address, proven);
-        }
-        assert_eq!(spares.take(7), Some(node(2)));
-        assert_eq!(spares.take(7), Some(node(1)));
-        assert_eq!(spares.take(7), Some(node(3)));
-        assert_eq!(spares.take(7), None);
+    fn take_best(spares: &mut Spares) -> Option<(NodeId, SocketAddr)> {
+        let id = spares.best(&|_| true)?;
+        spares.take(&id)
     }
 
     #[test]
-    fn unproven_nodes_never_displace_proven_ones() {
+    fn the_newest_node_that_has_answered_is_taken_first() {
+        let mut spares = Spares::default();
+        for (number, answered) in [(1, true), (2, true), (3, false)] {
+            let (id, address) = node(number);
+            spares.push(7, id, address, answered);
+        }
+        assert_eq!(take_best(&mut spares), Some(node(2)));
+        assert_eq!(take_best(&mut spares), Some(node(1)));
+        assert_eq!(take_best(&mut spares), Some(node(3)));
+        assert_eq!(take_best(&mut spares), None);
+    }
+
+    #[test]
+    fn nodes_that_never_answered_displace_none_that_have() {
         let mut spares = Spares::default();
         (0..10).map(node).for_each(|(id, address)| spares.push(7, id, address, true));
         (10..30).map(node).for_each(|(id, address)| spares.push(7, id, address, false));
         assert_eq!(spares.len(), SPARES);
-        assert_eq!(spares.take(7), Some(node(9)));
+        assert_eq!(take_best(&mut spares), Some(node(9)));
     }
 
     #[test]

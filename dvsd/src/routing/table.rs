@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The routing table: 160 buckets by common prefix with the own ID, 20 nodes each, the longest known first.
 //!
-//! Who has answered a request of ours is in; traffic only nominates. A live node is never displaced by a newcomer.
+//! Who has answered a request of ours is in; traffic only nominates. Where it matters a newcomer must prove its ID as
+//! well: in a bucket that is half full, and close to us. A live node is never displaced by a newcomer, unless it was
+//! asked for a proof three times and gave none, and the newcomer gave one.
 //!
 //! Timers: a node is good for [`GOOD`] after its last answer; one that failed is checked after each of [`BACKOFF`] and
 //! dropped at the third failure; a bucket is due for a refresh after [`GOOD`] if it is silent, after [`REFRESH`] if it
 //! has room.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::ops::Range;
 use core::time::Duration;
-use std::collections::BTreeMap;
 
-use super::entry::{Contact, Crowd, Packed, Row, Stamp};
+use super::entry::{Contact, Packed, Row, Stamp};
+use super::sorted::Sorted;
 use super::spares::Spares;
 use crate::id::NodeId;
 use crate::random::Random;
 use crate::time::Instant;
+
+mod admission;
+mod view;
+
+pub(super) use self::admission::{Nomination, Sighting, Verified};
 
 /// Number of buckets: one per bit of an ID.
 pub(super) const BUCKETS: usize = 160;
@@ -28,41 +35,11 @@ pub(super) const GOOD: Duration = Duration::from_secs(15 * 60);
 const REFRESH: Duration = Duration::from_secs(60 * 60);
 /// Time from a failure to the next check; after the last one the node is dropped.
 const BACKOFF: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(12)];
-/// A claim to have moved makes us check the old address, unless it answered this recently.
-const MOVE_DOUBT: Duration = Duration::from_secs(30);
+/// A node that has moved by a proof may claim to have moved again after this time: else one with two addresses would
+/// move to and fro with every packet.
+const SETTLED: Duration = Duration::from_secs(60);
 /// While a check is under way, the next is not due.
 const CHECKING: Duration = Duration::from_secs(10);
-/// Nodes of one /24 or /48 in one bucket (go-libp2p and py-libp2p use the same).
-const CROWD_PER_BUCKET: usize = 2;
-/// Nodes of one /24 or /48 in the whole table.
-const CROWD_PER_TABLE: usize = 8;
-
-/// What became of a node that has answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verified {
-    /// It is new in the table.
-    Inserted,
-    /// It was there already.
-    Refreshed,
-    /// It waits for room, or for its old address to fail.
-    Waiting,
-    /// Its network is there often enough.
-    Refused,
-}
-
-/// What to do about a node that traffic names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nomination {
-    /// Nothing: it is known.
-    Known,
-    /// PING it: if it answers, there is room.
-    Wanted,
-    /// Nothing: it waits for room.
-    Waiting,
-    /// Nothing: it could not be stored.
-    Refused,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
     failures: u8,
@@ -73,51 +50,29 @@ struct Suspect {
 /// The table. Rows are sorted by bucket, within a bucket by the time of insertion.
 pub(super) struct Table {
     own: NodeId,
+    /// Whether proofs are asked for at all.
+    is_strict: bool,
     rows: Vec<Row>,
-    v6: BTreeMap<NodeId, Packed>,
-    suspects: BTreeMap<NodeId, Suspect>,
+    v6: Sorted<Packed>,
+    suspects: Sorted<Suspect>,
+    /// The nodes that were asked for a proof and gave none: how often in a row.
+    unproven: Sorted<u8>,
+    /// The nodes that have moved lately, by a proof.
+    moved: Sorted<Instant>,
     spares: Spares,
     /// When each bucket was last searched through, from bucket 0.
     refreshed: Vec<Stamp>,
 }
 
 impl Table {
-    pub(super) fn new(own: NodeId) -> Self {
-        let (v6, suspects) = (BTreeMap::new(), BTreeMap::new());
-        Self { own, rows: Vec::new(), v6, suspects, spares: Spares::default(), refreshed: Vec::new() }
+    /// The empty table of the node `own`. `is_strict`: where it matters, a newcomer must prove its ID.
+    pub(super) fn new(own: NodeId, is_strict: bool) -> Self {
+        let (v6, suspects, unproven, moved, spares) = Default::default();
+        Self { own, is_strict, rows: Vec::new(), v6, suspects, unproven, moved, spares, refreshed: Vec::new() }
     }
 
     pub(super) const fn len(&self) -> usize {
         self.rows.len()
-    }
-
-    /// How many nodes wait for room.
-    pub(super) const fn waiting(&self) -> usize {
-        self.spares.len()
-    }
-
-    /// Memory taken by the nodes, in bytes, the waiting ones apart.
-    pub(super) fn bytes(&self) -> (usize, usize) {
-        let beside = self.v6.len() * size_of::<(NodeId, Packed)>() + self.refreshed.capacity() * size_of::<Stamp>();
-        (size_of::<Self>() + self.rows.capacity() * size_of::<Row>() + beside, self.spares.bytes())
-    }
-
-    /// How many nodes have answered within the last 15 minutes and not failed since.
-    pub(super) fn good(&self, now: Instant) -> usize {
-        self.rows.iter().filter(|row| self.is_good(row, now)).count()
-    }
-
-    /// The buckets that have a node, and how many each: by number of leading bits shared with the own ID.
-    pub(super) fn buckets(&self) -> Vec<(u8, u8)> {
-        let mut buckets: Vec<(u8, u8)> = Vec::new();
-        for row in &self.rows {
-            let bucket = self.bucket_of(&row.id) as u8;
-            match buckets.last_mut() {
-                Some((last, nodes)) if *last == bucket => *nodes = nodes.saturating_add(1),
-                _ => buckets.push((bucket, 1)),
-            }
-        }
-        buckets
     }
 
     pub(super) fn find(&self, id: &NodeId) -> Option<Contact> {
@@ -143,9 +98,21 @@ impl Table {
     /// The `count` nodes closest to `target` that have an address `keep` likes; doubtful ones only if there are not
     /// enough others.
     pub(super) fn closest(&self, target: &NodeId, count: usize, keep: &dyn Fn(SocketAddr) -> bool) -> Vec<Contact> {
-        let (mut sound, mut doubtful) = (Vec::new(), Vec::new());
+        self.closest_but(None, target, count, keep)
+    }
+
+    /// As [`Self::closest`], without the node `but`.
+    pub(super) fn closest_but(
+        &self,
+        but: Option<&NodeId>,
+        target: &NodeId,
+        count: usize,
+        keep: &dyn Fn(SocketAddr) -> bool,
+    ) -> Vec<Contact> {
+        let (mut sound, mut doubtful) = (Vec::with_capacity(2 * count.min(K)), Vec::new());
         for ring in self.rings(target) {
-            let mut ring: Vec<&Row> = self.rows.get(ring).unwrap_or_default().iter().collect();
+            let rows = self.rows.get(ring).unwrap_or_default().iter();
+            let mut ring: Vec<&Row> = rows.filter(|row| but != Some(&row.id)).collect();
             ring.sort_by_cached_key(|row| row.id.distance(target));
             for row in ring {
                 let list = if self.has_failed(&row.id) { &mut doubtful } else { &mut sound };
@@ -160,69 +127,18 @@ impl Table {
         sound
     }
 
-    /// A node answered a request of ours from `address`.
-    pub(super) fn verified(
-        &mut self,
-        id: NodeId,
-        address: SocketAddr,
-        caps: u8,
-        rtt: Duration,
-        now: Instant,
-    ) -> Verified {
-        let known = self.find(&id);
-        let is_change = known.is_some_and(|contact| contact.addresses().any(|old| is_rival(old, address)));
-        if is_change {
-            return self.changed(id, address, true, now);
-        }
-        if known.is_none() {
-            if !self.has_variety(&id, address) {
-                return Verified::Refused;
-            }
-            if self.bucket(self.bucket_of(&id)).len() >= K {
-                self.spare(id, address, true, now);
-                return Verified::Waiting;
-            }
-            self.insert(Row::new(id, now));
-        } else if self.lacks(&id, address) && !self.has_variety(&id, address) {
-            return Verified::Refused;
-        }
-        self.note_answer(id, address, caps, rtt, now);
-        if known.is_some() { Verified::Refreshed } else { Verified::Inserted }
-    }
-
-    /// Traffic from `address` claims to be of `id`.
-    pub(super) fn nominate(&mut self, id: NodeId, address: SocketAddr, now: Instant) -> Nomination {
-        if let Some(known) = self.find(&id) {
-            if known.addresses().any(|old| old == address) {
-                return Nomination::Known;
-            }
-            if known.addresses().any(|old| is_rival(old, address)) {
-                self.changed(id, address, false, now);
-                return Nomination::Waiting;
-            }
-        }
-        if id == self.own || !self.has_variety(&id, address) {
-            return Nomination::Refused;
-        }
-        if self.bucket(self.bucket_of(&id)).len() < K {
-            return Nomination::Wanted;
-        }
-        self.spare(id, address, false, now);
-        Nomination::Waiting
-    }
-
     /// A request to `id` was not answered: check it soon.
     pub(super) fn doubt(&mut self, id: NodeId, now: Instant) {
         if self.row(&id).is_some() {
             let [soon, ..] = BACKOFF;
-            self.suspects.entry(id).or_insert(Suspect { failures: 0, since: now, check: now + soon });
+            self.suspects.insert_new(id, Suspect { failures: 0, since: now, check: now + soon });
         }
     }
 
     /// The doubtful nodes whose check is due; they count as being checked from now on.
     pub(super) fn due_checks(&mut self, now: Instant) -> Vec<Contact> {
         let mut due = Vec::new();
-        for (id, suspect) in &mut self.suspects {
+        for (id, suspect) in self.suspects.iter_mut() {
             if suspect.check <= now {
                 suspect.check = now + CHECKING;
                 due.push(*id);
@@ -233,7 +149,7 @@ impl Table {
 
     /// When the next check is due.
     pub(super) fn next_check(&self) -> Option<Instant> {
-        self.suspects.values().map(|suspect| suspect.check).min()
+        self.suspects.iter().map(|(_, suspect)| suspect.check).min()
     }
 
     /// A check of `id` failed. True when that was the third, and the node is gone. It stays if nobody at all was heard
@@ -254,19 +170,19 @@ impl Table {
 
     /// Doubts up to `count` nodes whose last answer is the longest ago, if more than 15 minutes.
     pub(super) fn doubt_stale(&mut self, count: usize, now: Instant) {
-        let stale = |row: &&Row| row.seen.age(now) > GOOD && !self.suspects.contains_key(&row.id);
+        self.moved.retain(|at| now.since(*at) < SETTLED);
+        let stale = |row: &&Row| row.seen.age(now) > GOOD && self.suspects.get(&row.id).is_none();
         let mut stale: Vec<(Duration, NodeId)> =
             self.rows.iter().filter(stale).map(|row| (row.seen.age(now), row.id)).collect();
         stale.sort_unstable_by(|a, b| b.cmp(a));
         stale.into_iter().take(count).for_each(|(_, id)| self.doubt(id, now));
     }
 
-    /// Takes somebody who waits for a bucket that has room.
+    /// Takes somebody who waits for a bucket that has room. Those that wait for another address of theirs to fail stay.
     pub(super) fn take_spare(&mut self) -> Option<(NodeId, SocketAddr)> {
-        let mut waited_for = self.spares.buckets();
-        let bucket = waited_for.find(|bucket| self.bucket(*bucket).len() < K)?;
-        drop(waited_for);
-        self.spares.take(bucket)
+        let is_eligible = |id: &NodeId| self.row(id).is_none() && (!self.is_full(id) || self.refuser(id).is_some());
+        let id = self.spares.best(&is_eligible)?;
+        self.spares.take(&id)
     }
 
     /// Notes that a lookup for `target` searches through its bucket; one for our own ID through all buckets that lie
@@ -310,21 +226,6 @@ impl Table {
         Some(random_in(&self.own, bucket, random))
     }
 
-    /// An estimate of the number of nodes in the network, from how close the closest ones are.
-    pub(super) fn network_size(&self) -> u64 {
-        let nearest = self.closest(&self.own, K, &|_| true);
-        if nearest.len() < K {
-            return nearest.len() as u64 + 1;
-        }
-        let share = |contact: &Contact| {
-            let head = contact.id.distance(&self.own).0.first_chunk().copied().unwrap_or_default();
-            u64::from_be_bytes(head) as f64 / u64::MAX as f64
-        };
-        let distances: f64 = nearest.iter().map(share).sum();
-        let ranks = (K * (K + 1) / 2) as f64;
-        (ranks / distances) as u64
-    }
-
     /// How many leading bits `id` shares with us. The first byte decides mostly, so the whole distance is not computed.
     fn bucket_of(&self, id: &NodeId) -> usize {
         let mut pairs = self.own.0.iter().zip(&id.0).enumerate();
@@ -361,14 +262,6 @@ impl Table {
         self.rows.get_mut(bucket)?.iter_mut().find(|row| row.id == *id)
     }
 
-    fn is_good(&self, row: &Row, now: Instant) -> bool {
-        row.seen.age(now) <= GOOD && !self.has_failed(&row.id)
-    }
-
-    fn has_failed(&self, id: &NodeId) -> bool {
-        self.suspects.get(id).is_some_and(|suspect| suspect.failures > 0)
-    }
-
     fn contact(&self, row: &Row, keep: &dyn Fn(SocketAddr) -> bool) -> Option<Contact> {
         let v6 = row.has_v6().then(|| self.v6.get(&row.id)).flatten().map(|packed| packed.address());
         let pair = if row.prefers_v6() { [v6, row.v4()] } else { [row.v4(), v6] };
@@ -377,73 +270,13 @@ impl Table {
         Some(Contact { id: row.id, caps: row.caps(), address, other: kept.next(), rtt: row.rtt() })
     }
 
-    fn lacks(&self, id: &NodeId, address: SocketAddr) -> bool {
-        !self.find(id).is_some_and(|contact| contact.addresses().any(|known| known == address))
-    }
-
-    /// Whether a node at `address` keeps the table diverse: few nodes per network, one per IP address in a bucket.
-    fn has_variety(&self, id: &NodeId, address: SocketAddr) -> bool {
-        let Some(crowd) = Crowd::of(address) else { return true };
-        let addresses = |rows: &[Row]| -> Vec<SocketAddr> {
-            let contacts = rows.iter().filter(|row| row.id != *id).filter_map(|row| self.contact(row, &|_| true));
-            contacts.flat_map(|contact| contact.addresses()).collect()
-        };
-        let same_crowd = |all: &[SocketAddr]| all.iter().filter(|other| Crowd::of(**other) == Some(crowd)).count();
-        let bucket = addresses(self.rows.get(self.bucket(self.bucket_of(id))).unwrap_or_default());
-        same_crowd(&bucket) < CROWD_PER_BUCKET
-            && !bucket.iter().any(|other| other.ip() == address.ip())
-            && same_crowd(&addresses(&self.rows)) < CROWD_PER_TABLE
-    }
-
-    fn insert(&mut self, row: Row) {
-        if self.rows.len() == self.rows.capacity() {
-            self.rows.reserve_exact(8);
-        }
-        let end = self.bucket(self.bucket_of(&row.id)).end;
-        self.rows.insert(end, row);
-        self.spares.remove(&row.id);
-    }
-
-    fn note_answer(&mut self, id: NodeId, address: SocketAddr, caps: u8, rtt: Duration, now: Instant) {
-        let was_doubtful = self.suspects.remove(&id).is_some();
-        if address.is_ipv6() {
-            self.v6.insert(id, Packed::new(address));
-        }
-        let Some(row) = self.row_mut(&id) else { return };
-        row.answered(caps, rtt, now);
-        match address.ip() {
-            IpAddr::V4(ip) => row.set_v4(ip, address.port()),
-            IpAddr::V6(_) => row.set_has_v6(),
-        }
-        if was_doubtful {
-            row.prefer(address.is_ipv6());
-        }
-    }
-
-    /// A known node is said to have moved. The old address stays until it fails; the new one waits for that.
-    fn changed(&mut self, id: NodeId, address: SocketAddr, proven: bool, now: Instant) -> Verified {
-        self.spares.push(self.bucket_of(&id), id, address, proven);
-        if self.row(&id).is_some_and(|row| row.seen.age(now) > MOVE_DOUBT) {
-            self.doubt(id, now);
-        }
-        Verified::Waiting
-    }
-
-    /// A node waits for a full bucket. If somebody in there was silent for long, it is checked.
-    fn spare(&mut self, id: NodeId, address: SocketAddr, proven: bool, now: Instant) {
-        let bucket = self.bucket_of(&id);
-        self.spares.push(bucket, id, address, proven);
-        let rows = self.rows.get(self.bucket(bucket)).unwrap_or_default();
-        let oldest = rows.iter().rev().max_by_key(|row| row.seen.age(now));
-        if let Some(silent) = oldest.filter(|row| row.seen.age(now) > GOOD).map(|row| row.id) {
-            self.doubt(silent, now);
-        }
-    }
-
-    fn remove(&mut self, id: &NodeId) {
+    /// Removes `id`, whatever it has done.
+    pub(super) fn remove(&mut self, id: &NodeId) {
         self.rows.retain(|row| row.id != *id);
         self.v6.remove(id);
         self.suspects.remove(id);
+        self.unproven.remove(id);
+        self.moved.remove(id);
     }
 
     /// Buckets down to that of the closest neighbour can be refreshed; new ones are due at once.
@@ -452,11 +285,6 @@ impl Table {
         let long_ago = Stamp::before(now, 2 * REFRESH);
         self.refreshed.resize(depth.min(BUCKETS), long_ago);
     }
-}
-
-/// Whether `new` is another address of the same family as `old`.
-fn is_rival(old: SocketAddr, new: SocketAddr) -> bool {
-    old != new && old.is_ipv4() == new.is_ipv4()
 }
 
 /// A random ID that shares exactly the first `bucket` bits with `own`.

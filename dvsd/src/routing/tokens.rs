@@ -7,11 +7,10 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
-use openssl::pkey::PKey;
-use openssl::sign::Signer;
+use zeroize::Zeroizing;
 
+use crate::crypto::kdf::MacKey;
+use crate::crypto::same;
 use crate::path::Path;
 use crate::random::Random;
 use crate::time::Instant;
@@ -26,14 +25,14 @@ const MAX_RECEIVED: usize = 256;
 
 /// Issues tokens bound to an address, and recognises them without having kept them.
 pub(super) struct Issuer {
-    current: [u8; 32],
-    previous: [u8; 32],
+    current: MacKey,
+    previous: MacKey,
     since: Instant,
 }
 
 impl Issuer {
     pub(super) fn new(now: Instant, random: &mut Random) -> Self {
-        Self { current: random.bytes(), previous: random.bytes(), since: now }
+        Self { current: secret(random), previous: secret(random), since: now }
     }
 
     /// Changes the secret when it is due; both secrets when even the previous one is too old.
@@ -42,30 +41,30 @@ impl Issuer {
         if age < SECRET_LIFE {
             return;
         }
-        self.previous = if age < 2 * SECRET_LIFE { self.current } else { random.bytes() };
-        self.current = random.bytes();
+        self.previous = if age < 2 * SECRET_LIFE { self.current.clone() } else { secret(random) };
+        self.current = secret(random);
         self.since = now;
     }
 
-    /// The token for whoever is at `address`; [`Token::NONE`] if OpenSSL fails, which costs a repeat.
+    /// The token for whoever is at `address`.
     pub(super) fn issue(&self, address: SocketAddr) -> Token {
-        token(&self.current, address).unwrap_or_default()
+        token(&self.current, address)
     }
 
     /// Whether `token` was issued to `address` with one of the two secrets.
     pub(super) fn accepts(&self, given: Token, address: SocketAddr) -> bool {
-        let matches = |secret| token(secret, address).is_ok_and(|token| openssl::memcmp::eq(&token.0, &given.0));
+        let matches = |secret| same(&token(secret, address).0, &given.0);
         !given.is_none() && (matches(&self.current) || matches(&self.previous))
     }
 }
 
-fn token(secret: &[u8; 32], address: SocketAddr) -> Result<Token, ErrorStack> {
-    let key = PKey::hmac(secret)?;
-    let mut signer = Signer::new(MessageDigest::sha256(), &key)?;
-    let mut mac = [0; 32];
-    signer.update(&Path::Direct(address).token_bytes())?;
-    signer.sign(&mut mac)?;
-    Ok(Token(mac.first_chunk().copied().unwrap_or_default()))
+fn secret(random: &mut Random) -> MacKey {
+    MacKey::new(&Zeroizing::new(random.bytes::<32>())[..])
+}
+
+fn token(secret: &MacKey, address: SocketAddr) -> Token {
+    let mac = secret.tag(&[&Path::Direct(address).token_bytes()]);
+    Token(mac.first_chunk().copied().unwrap_or_default())
 }
 
 /// The tokens other nodes gave us, for as long as they are worth something.
@@ -86,6 +85,11 @@ impl Received {
         } else {
             self.0.insert(address, (token, now));
         }
+    }
+
+    /// Forgets the token of the node at `address`, which does not accept it.
+    pub(super) fn forget(&mut self, address: SocketAddr) {
+        self.0.remove(&address);
     }
 
     /// The token to show to the node at `address`.

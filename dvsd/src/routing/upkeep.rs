@@ -78,6 +78,16 @@ impl Upkeep {
         true
     }
 
+    /// A node was put into the table at `now` as if the network had been joined long ago: nothing is told, and nobody
+    /// is looked for but by the timers.
+    pub(super) fn assume_joined(&mut self, now: Instant) {
+        if !self.heard(now) {
+            return;
+        }
+        self.has_joined = true;
+        self.neighbours.get_or_insert(now + NEIGHBOURS);
+    }
+
     /// A request was not answered. True if that makes us offline.
     pub(super) fn unheard(&mut self, now: Instant) -> bool {
         self.unanswered = self.unanswered.saturating_add(1);
@@ -256,6 +266,7 @@ impl Routing {
             self.table.doubt_stale(CHECKS_PER_TICK, now);
             self.choose_warm(now);
             self.nominate_spare(now, random);
+            self.prove_next(now, random);
             self.refresh(now, random);
         }
     }
@@ -275,7 +286,7 @@ impl Routing {
     }
 
     /// Asks somebody who waits for a bucket that has room.
-    fn nominate_spare(&mut self, now: Instant, random: &mut Random) {
+    pub(super) fn nominate_spare(&mut self, now: Instant, random: &mut Random) {
         if !self.requests.has_room(Purpose::Nominate) {
             return;
         }

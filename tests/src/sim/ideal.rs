@@ -31,8 +31,7 @@ pub fn lookup(population: &Population, origin: u32, target: u32) -> Option<Cost>
     let mut cost = Cost { rounds: 0, messages: 0 };
     let mut is_named = learn(population, &mut known, origin, target);
     while !is_named {
-        let asked: Vec<u32> =
-            known.iter_mut().filter(|node| !node.is_asked).take(ALPHA).map(|node| ask(node)).collect();
+        let asked: Vec<u32> = known.iter_mut().filter(|node| !node.is_asked).take(ALPHA).map(ask).collect();
         if asked.is_empty() || cost.rounds >= MOST_ROUNDS {
             return None;
         }

@@ -24,6 +24,7 @@ pub mod adversary;
 pub mod churn;
 pub mod dice;
 pub mod figures;
+pub mod host;
 pub mod ideal;
 pub mod lookups;
 pub mod network;
@@ -103,12 +104,11 @@ fn order(network: &Network, settings: &Settings) -> Vec<u32> {
 }
 
 fn fill_all(network: &mut Network, progress: Progress<'_>) {
+    const AT_ONCE: u32 = 256;
     let nodes = network.population.len() as u32;
-    for node in 0..nodes {
-        if node % 64 == 0 {
-            progress("filling tables", f64::from(node) / f64::from(nodes));
-        }
-        network.fill(node);
+    for first in (0..nodes).step_by(AT_ONCE as usize) {
+        progress("filling tables", f64::from(first) / f64::from(nodes));
+        network.fill(first..nodes.min(first.saturating_add(AT_ONCE)));
     }
 }
 

@@ -5,25 +5,27 @@
 
 use core::cmp::Reverse;
 use core::net::SocketAddr;
+use core::ops::Range;
 use core::time::Duration;
 use std::collections::BinaryHeap;
 
 use dvsd::id::NodeId;
 use dvsd::path::Transmit;
 use dvsd::random::Random;
-use dvsd::routing::{Routing, RoutingConfig, RoutingEvent, Status};
+use dvsd::routing::{Routing, RoutingEvent, Status};
 use dvsd::time::{Instant, Now};
 use dvsd::wire::routing::{Entry, Message, PADDED_ROUTE_REQ_LEN, Packet, ROUTE_REQ_LEN, Token, flag};
 
 use super::adversary::{Adversary, Reply};
 use super::dice::Dice;
+use super::host::{Host, Maker, now_at};
 use super::population::{OBSERVER, Population, Role};
 use super::settings::{Settings, Start};
 
 /// The shortest time a datagram takes.
-const SHORTEST: Duration = Duration::from_millis(20);
+pub const SHORTEST: Duration = Duration::from_millis(20);
 /// How much longer it takes at most.
-const SPREAD: Duration = Duration::from_millis(10);
+pub const SPREAD: Duration = Duration::from_millis(10);
 /// The clock at the beginning: entries of a filled table may be older than the network.
 pub const BEGINNING: Instant = Instant::from_millis(10_000_000);
 /// The clock moves at least once within so many events, or something is stuck.
@@ -52,15 +54,6 @@ impl Observer for Nobody {
     }
 }
 
-struct Host {
-    routing: Routing,
-    /// When its next wake-up is in the queue, in microseconds.
-    wakes: u64,
-    /// Whether its timers always run; else only while it searches.
-    is_awake: bool,
-    searches: u32,
-}
-
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Event {
     at: u64,
@@ -80,10 +73,8 @@ pub struct Network {
     /// Datagrams sent so far.
     pub datagrams: u64,
     start: Start,
-    paths: u8,
-    proofs: bool,
     loss: f64,
-    seed: u64,
+    maker: Maker,
     hosts: Vec<Option<Box<Host>>>,
     gone: Vec<bool>,
     adversary: Option<Adversary>,
@@ -103,10 +94,8 @@ impl Network {
             now: BEGINNING,
             datagrams: 0,
             start: settings.start,
-            paths: settings.paths,
-            proofs: settings.proofs,
             loss: settings.loss,
-            seed: settings.seed,
+            maker: Maker::new(settings),
             hosts: core::iter::repeat_with(|| None).take(hosts).collect(),
             gone: vec![false; hosts],
             adversary: None,
@@ -120,25 +109,16 @@ impl Network {
 
     /// Switches `node` on, which knows nobody.
     pub fn switch_on(&mut self, node: u32) {
-        let routing = self.routing(node);
-        self.place(node, Host { routing, wakes: u64::MAX, is_awake: true, searches: 0 });
+        let host = self.maker.make(&self.population, node, self.now);
+        self.place(node, host);
     }
 
-    /// Switches `node` on with the table it would have after a while. Its timers run only while it searches.
-    pub fn fill(&mut self, node: u32) {
-        let mut routing = self.routing(node);
-        let mut dice = Dice::new(self.seed, "ages", u64::from(node));
-        for (place, known) in self.population.usual_table(node).into_iter().enumerate() {
-            let ages = self.population.ages(known);
-            let span = ages.end.saturating_sub(ages.start).as_micros() as u64;
-            let age = ages.start + Duration::from_micros(dice.below(span));
-            // The first one is fresh, so that upkeep begins now.
-            let age = if place == 0 { Duration::ZERO } else { age };
-            let rtt = 2 * (SHORTEST + Duration::from_micros(dice.below(SPREAD.as_micros() as u64)));
-            let (id, address) = (self.population.id(known), self.population.address(known));
-            routing.assume(id, address, rtt, now_at(self.now - age));
+    /// Switches `nodes` on with the tables they would have after a while. Their timers run only while they search.
+    pub fn fill(&mut self, nodes: Range<u32>) {
+        let filled = self.maker.fill(&self.population, nodes.clone(), self.now);
+        for (node, host) in nodes.zip(filled) {
+            self.place(node, host);
         }
-        self.place(node, Host { routing, wakes: u64::MAX, is_awake: false, searches: 0 });
     }
 
     /// Switches `node` off without a word.
@@ -329,18 +309,8 @@ impl Network {
     /// Makes a node that is there but has not been needed so far.
     fn touch(&mut self, node: u32) {
         if self.start == Start::Lazy && self.is_up(node) && self.host(node).is_none() {
-            self.fill(node);
+            self.fill(node..node.saturating_add(1));
         }
-    }
-
-    fn routing(&self, node: u32) -> Routing {
-        let mut config = RoutingConfig::new(self.population.id(node));
-        config.disjoint_paths = self.paths;
-        config.ipv6 = false;
-        config.verify_proofs = self.proofs;
-        config.identity = self.population.identity(node);
-        let mut random = Random::seeded(Dice::new(self.seed, "node", u64::from(node)).roll());
-        Routing::new(config, now_at(self.now), &mut random)
     }
 
     fn place(&mut self, node: u32, host: Host) {
@@ -358,9 +328,4 @@ impl Network {
     fn host_mut(&mut self, node: u32) -> Option<&mut Host> {
         self.hosts.get_mut(node as usize)?.as_deref_mut()
     }
-}
-
-/// Both clocks at `mono`.
-const fn now_at(mono: Instant) -> Now {
-    Now { mono, unix: 0 }
 }
