@@ -111,7 +111,7 @@ fn two_daemons_with_addresses_of_both_families_find_each_other() {
     without_configuration("two_daemons_with_addresses_of_both_families_find_each_other", Addresses::Both);
 }
 
-/// What changes, and how.
+/// Lets `change` happen to the second host, and expects calls to work soon after.
 fn after_a_change(test: &str, addresses: Addresses, what: &str, change: impl FnOnce(&Port)) {
     if !available_or_skipped(test) {
         return;
@@ -154,6 +154,23 @@ fn a_host_whose_address_changes_is_found_within_seconds() {
 fn a_host_whose_ipv6_address_changes_is_found_within_seconds() {
     let test = "a_host_whose_ipv6_address_changes_is_found_within_seconds";
     after_a_change(test, Addresses::V6, "another address", |port| port.renumber(0x20).unwrap());
+}
+
+/// The callers' session outlives the change and still leads to the old address.
+#[test]
+#[ignore = "sessions do not change their path yet: calls fail for about half a minute"]
+fn a_host_whose_address_changes_is_found_within_seconds_by_those_it_talked_to() {
+    let test = "a_host_whose_address_changes_is_found_within_seconds_by_those_it_talked_to";
+    if !available_or_skipped(test) {
+        return;
+    }
+    let mut neighbours = Neighbours::new(Addresses::V4);
+    neighbours.find_each_other();
+    neighbours.call();
+    neighbours.ports[1].renumber(20).unwrap();
+    let took = neighbours.recover();
+    show(&format!("another address after a call: calls work again after {:.2} s", took.as_secs_f64()));
+    assert!(took <= RECOVERY, "{took:?}");
 }
 
 #[test]
