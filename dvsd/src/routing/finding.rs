@@ -12,7 +12,7 @@ use super::punch::Punch;
 use super::requests::Purpose;
 use super::search::{PARK, PATIENCE, PROBE_GAP, Search, Source, Teller};
 use super::table::K;
-use super::{Missing, RECENT, Routing, RoutingEvent};
+use super::{Missing, NatKind, RECENT, Routing, RoutingEvent};
 use crate::id::NodeId;
 use crate::path::unmapped;
 use crate::random::Random;
@@ -280,11 +280,20 @@ impl Routing {
         self.events.push_back(RoutingEvent::NotFound { target, why });
     }
 
+    /// Whether the peer was told to open its NAT, and one of the two NATs is of the kind that spoils it. Otherwise it has
+    /// probably just left.
+    fn needs_relay(&self, search: &Search) -> bool {
+        search.opened().is_some_and(|host| {
+            let (_, ours) = self.nat.family(host.is_ipv4());
+            ours == NatKind::Symmetric || search.is_symmetric()
+        })
+    }
+
     /// Why a search that is over came to nothing.
     fn missing(&self, search: &Search) -> Missing {
         if !self.upkeep.heard_since(search.started) {
             Missing::Offline
-        } else if search.was_forwarded() {
+        } else if self.needs_relay(search) {
             Missing::NeedsRelay
         } else if search.knows_address() {
             Missing::Unreachable

@@ -186,9 +186,14 @@ impl Search {
         }
     }
 
-    /// Whether the peer was told to open its NAT towards us.
-    pub(super) const fn was_forwarded(&self) -> bool {
-        self.opened.is_some()
+    /// The host that was told to open its NAT towards us, if any.
+    pub(super) const fn opened(&self) -> Option<IpAddr> {
+        self.opened
+    }
+
+    /// Whether several ports of the host that was told to open its NAT are known: it has another one for everybody.
+    pub(super) fn is_symmetric(&self) -> bool {
+        self.probes.iter().filter(|probe| Some(probe.address.ip()) == self.opened).count() > 1
     }
 
     /// The addresses to PING now.
