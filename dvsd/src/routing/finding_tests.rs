@@ -379,6 +379,26 @@ fn searches_succeed_with_thirty_percent_dead_and_ten_percent_lost() {
 }
 
 #[test]
+fn a_search_for_nobody_ends_soon_and_within_its_budget() {
+    let mut world = World::new(5, 100_000);
+    for paths in [1, 3] {
+        let (mut requests, mut longest) = (0, Duration::ZERO);
+        for sample in 0..40 {
+            let (mut mesh, at) = {
+                let index = world.honest();
+                world.searcher(index, paths, sample)
+            };
+            let target = NodeId(world.random.bytes());
+            let outcome = search(&mut mesh, at, target, at);
+            assert!(!outcome.is_found && outcome.all <= 120, "{outcome:?}");
+            (requests, longest) = (requests + outcome.all, longest.max(outcome.took));
+        }
+        println!("nobody, {paths} paths: {} requests, {longest:?} at most", requests / 40);
+        assert!(longest < Duration::from_secs(6), "{longest:?}");
+    }
+}
+
+#[test]
 fn the_network_size_is_mostly_estimated_within_half_as_much_again() {
     for count in [100, 300, 1_000, 2_000, 20_000] {
         let mut world = World::new(4, count);
