@@ -38,12 +38,13 @@ const CALLERS_AT_ONCE: usize = 4;
 /// Everybody has joined after at most this long.
 const JOINING: Duration = Duration::from_secs(60);
 /// What joining sets off, searches and proofs of who somebody is, is over after at most this long.
-const SETTLING: Duration = Duration::from_secs(120);
-/// How long traffic is counted to tell whether it is over.
-const LOOK: Duration = Duration::from_secs(5);
+const SETTLING: Duration = Duration::from_secs(150);
+/// How long traffic is counted to tell whether it is over: longer than the 10 s after which a node offers a place to the
+/// next of those who wait for one.
+const LOOK: Duration = Duration::from_secs(20);
 /// Then a node sends fewer datagrams per second than this. One per 25 s to each of four neighbours, and the answers to as
 /// many, are 0.32.
-const QUIET: f64 = 0.45;
+const QUIET: f64 = 0.4;
 /// How long the idle overlay is watched.
 const IDLE: Duration = Duration::from_secs(60);
 /// The longest a lookup and the first words with the peer may take when a third of the overlay has just died.
