@@ -7,10 +7,19 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use dvs_proto::client::Client;
 use dvs_proto::message::{
-    CallInfo, CallState, CallStats, Contact, EndReason, Event, Network, Reply, Request, Snapshot, ToClient,
+    CallInfo, CallState, CallStats, Contact, Direction, EndReason, Event, Network, Reply, Request, Snapshot, ToClient,
 };
 
 use crate::harness::{Daemon, wait_for};
+
+/// What came of a call that was to ring only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knock {
+    /// From dialling until it rang, or ended without.
+    pub took: Duration,
+    /// Why it did not ring.
+    pub failed: Option<EndReason>,
+}
 
 /// An attached client.
 #[derive(Debug)]
@@ -80,6 +89,28 @@ impl Handset {
     /// Hangs up the only call.
     pub fn hang_up(&mut self) -> Result<()> {
         self.ask(Request::Hangup { call: None }).map(drop)
+    }
+
+    /// Calls `target` and hangs up as soon as it rings there; returns when that call is over.
+    pub fn knock(&mut self, target: &str, limit: Duration) -> Result<Knock> {
+        let start = Instant::now();
+        let dialled = match self.ask(Request::Dial { target: target.to_owned() })? {
+            Reply::Call(call) => Some(call.call),
+            // It is over already.
+            Reply::Done => None,
+            other => bail!("{}: a call was expected, and the answer is {other:?}", self.owner),
+        };
+        let is_it = |call: &CallInfo| call.direction == Direction::Outgoing && dialled.is_none_or(|it| it == call.call);
+        let over = |state| matches!(state, CallState::Ringing | CallState::Ended);
+        let call = self.watch_calls(limit, "a call to ring or to end", |call| Ok(is_it(call) && over(call.state)))?;
+        let took = start.elapsed();
+        if call.state == CallState::Ended {
+            return Ok(Knock { took, failed: Some(call.ended.context("a call ended without a reason")?) });
+        }
+        self.ask(Request::Hangup { call: Some(call.call) })?;
+        let ended = |call: &CallInfo| is_it(call) && call.state == CallState::Ended;
+        self.watch_calls(limit, "the end of a call", |call| Ok(ended(call)))?;
+        Ok(Knock { took, failed: None })
     }
 
     fn call_request(&mut self, request: Request) -> Result<CallInfo> {

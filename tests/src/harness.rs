@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::netns::Host;
+use crate::netns::Namespace;
 
 /// How long a daemon may take to be ready for clients.
 const START_TIME: Duration = Duration::from_secs(10);
@@ -126,31 +126,47 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a daemon on this machine.
     pub fn start(name: &str, setup: &Setup) -> Result<Self> {
-        Self::run(name, setup, Command::new(program("dvsd")?))
-    }
-
-    /// Starts a daemon on a host of a test network.
-    pub fn start_on(host: &Host, name: &str, setup: &Setup) -> Result<Self> {
-        Self::run(name, setup, host.command(program("dvsd")?))
-    }
-
-    /// Ends the daemon and starts it again with the same state and other settings, on this machine.
-    pub fn restart(&mut self, setup: &Setup) -> Result<()> {
-        end(&mut self.process, STOP_TIME)?;
-        self.process = spawn(self.directory.path(), setup, Command::new(program("dvsd")?))?;
-        self.wait_until_ready()
-    }
-
-    fn run(name: &str, setup: &Setup, command: Command) -> Result<Self> {
-        let directory = TempDir::with_prefix("dvs-")?;
-        let process = spawn(directory.path(), setup, command)?;
-        let mut daemon = Self { name: name.to_owned(), process, directory };
+        let mut daemon = Self::launch(name, setup, Command::new(program("dvsd")?))?;
         daemon.wait_until_ready()?;
         Ok(daemon)
     }
 
+    /// Starts a daemon on a host of a test network.
+    pub fn start_on(host: &impl AsRef<Namespace>, name: &str, setup: &Setup) -> Result<Self> {
+        let mut daemon = Self::launch_on(host, name, setup)?;
+        daemon.wait_until_ready()?;
+        Ok(daemon)
+    }
+
+    /// As [`Self::start_on`], but does not wait: many start at the same time so.
+    pub fn launch_on(host: &impl AsRef<Namespace>, name: &str, setup: &Setup) -> Result<Self> {
+        Self::launch(name, setup, host.as_ref().command(program("dvsd")?))
+    }
+
+    /// Ends the daemon and starts it again with the same state and other settings, on this machine.
+    pub fn restart(&mut self, setup: &Setup) -> Result<()> {
+        self.restart_with(setup, Command::new(program("dvsd")?))
+    }
+
+    /// As [`Self::restart`], on a host of a test network.
+    pub fn restart_on(&mut self, host: &impl AsRef<Namespace>, setup: &Setup) -> Result<()> {
+        self.restart_with(setup, host.as_ref().command(program("dvsd")?))
+    }
+
+    fn restart_with(&mut self, setup: &Setup, command: Command) -> Result<()> {
+        end(&mut self.process, STOP_TIME)?;
+        self.process = spawn(self.directory.path(), setup, command)?;
+        self.wait_until_ready()
+    }
+
+    fn launch(name: &str, setup: &Setup, command: Command) -> Result<Self> {
+        let directory = directory()?;
+        let process = spawn(directory.path(), setup, command)?;
+        Ok(Self { name: name.to_owned(), process, directory })
+    }
+
     /// Waits until the daemon greets a client: then everything before that works, too.
-    fn wait_until_ready(&mut self) -> Result<()> {
+    pub fn wait_until_ready(&mut self) -> Result<()> {
         let options = self.client_options();
         wait_for(START_TIME, "the daemon to greet a client", || {
             if let Some(status) = self.process.try_wait()? {
@@ -219,6 +235,13 @@ impl Daemon {
         Ok(Verb { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
     }
 
+    /// Sends SIGTERM and does not wait, so that many can end at the same time.
+    pub fn ask_to_end(&self) {
+        if let Ok(pid) = i32::try_from(self.pid()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+
     /// Sends SIGTERM and waits: the polite end.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         end(&mut self.process, STOP_TIME)
@@ -236,6 +259,28 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = end(&mut self.process, STOP_TIME);
     }
+}
+
+/// A directory for a daemon, named after this process. What killed processes left behind is removed first.
+fn directory() -> Result<TempDir> {
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(|| {
+        let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| owner(path).is_some_and(is_gone)) {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    });
+    Ok(TempDir::with_prefix(format!("dvs-{}-", std::process::id()))?)
+}
+
+/// The process that made a daemon's directory.
+fn owner(path: &Path) -> Option<u32> {
+    let (owner, _) = path.file_name()?.to_str()?.strip_prefix("dvs-")?.split_once('-')?;
+    owner.parse().ok()
+}
+
+fn is_gone(pid: u32) -> bool {
+    !Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Writes the settings into `directory` and starts `command`, the daemon, there.
@@ -345,6 +390,16 @@ mod tests {
             "unknown_callers = \"ring\"",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn directories_of_daemons_say_whose_they_are() {
+        let own = directory().unwrap();
+        assert_eq!(owner(own.path()), Some(std::process::id()));
+        assert!(!is_gone(std::process::id()) && is_gone(u32::MAX));
+        for foreign in ["/tmp/dvs-machine-x8Fj2a", "/tmp/dvs-x8Fj2a", "/tmp/12-x8Fj2a", "/"] {
+            assert_eq!(owner(Path::new(foreign)), None, "{foreign}");
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What the system tests, the demo and the benches of DVS stand on: daemons started in temporary directories, virtual
-//! sound cards, networks of namespaces joined by links as bad as wanted, machines booted for a test, and real
-//! speech.
+//! sound cards, networks of namespaces joined by links as bad as wanted, machines booted for a test, real
+//! speech, and a simulated overlay.
 
 pub mod alignment;
 pub mod capture;
@@ -15,6 +15,7 @@ pub mod latency;
 pub mod link;
 pub mod machine;
 pub mod netns;
+pub mod sim;
 pub mod speech;
 pub mod stalls;
 pub mod terminal;

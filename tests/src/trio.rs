@@ -9,7 +9,7 @@ use dvs_proto::message::CallState;
 
 use crate::handset::Handset;
 use crate::harness::{Daemon, Setup};
-use crate::netns::Host;
+use crate::netns::Namespace;
 
 /// Joining the overlay, or one step of a call, takes at most this long.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -30,11 +30,13 @@ impl Party {
     }
 
     /// Starts a daemon on a host of a test network and attaches to it.
-    pub fn start_on(host: &Host, name: &str, setup: &Setup) -> Result<Self> {
+    pub fn start_on(host: &impl AsRef<Namespace>, name: &str, setup: &Setup) -> Result<Self> {
         Self::attach(Daemon::start_on(host, name, setup)?)
     }
 
-    fn attach(daemon: Daemon) -> Result<Self> {
+    /// Attaches to a daemon, as soon as it is ready.
+    pub fn attach(mut daemon: Daemon) -> Result<Self> {
+        daemon.wait_until_ready()?;
         Ok(Self { handset: Handset::attach(&daemon, "test")?, daemon })
     }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it did not expect")]
 
 use core::time::Duration;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,7 +13,11 @@ use std::time::Instant;
 
 use dvs_tests::capture::Capture;
 use dvs_tests::impair::Conditions;
-use dvs_tests::netns::{Pair, Star, available_or_skipped};
+use dvs_tests::netns::{
+    Addresses, Household, Internet, Nat, Pair, Port, Star, Switch, available_or_skipped, nat_available_or_skipped,
+};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::BindToDevice;
 
 /// The longest wait for a packet that may never come.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -117,6 +121,89 @@ fn hosts_of_a_star_reach_each_other_in_both_families_with_full_packets() {
     assert!(arrives(&first.bind(5004).unwrap(), &third.bind(5004).unwrap(), &full));
     let full = [7; 1_500 - 40 - 8];
     assert!(arrives(&third.bind_v6(5004).unwrap(), &first.bind_v6(5004).unwrap(), &full));
+}
+
+#[test]
+fn hosts_of_an_internet_reach_each_other_in_both_families_wherever_they_are() {
+    if !available_or_skipped("hosts_of_an_internet_reach_each_other_in_both_families_wherever_they_are") {
+        return;
+    }
+    let mut internet = Internet::new().unwrap();
+    let [near, far] = [internet.host().unwrap(), internet.host_at(Ipv4Addr::new(203, 0, 113, 1)).unwrap()];
+    let modern = internet.host_v6().unwrap();
+    assert_eq!(
+        [near.at(5004), far.at(5004)],
+        ["198.18.1.1:5004", "203.0.113.1:5004"].map(|text| text.parse().unwrap())
+    );
+    assert!(arrives(&near.bind(5004).unwrap(), &far.bind(5004).unwrap(), &[7; 1_500 - 20 - 8]));
+    assert!(arrives(&far.bind_v6(5004).unwrap(), &modern.bind_v6(5004).unwrap(), &[7; 1_500 - 40 - 8]));
+    assert!(modern.bind(5004).is_err(), "it has no IPv4 address");
+}
+
+#[test]
+fn what_a_host_says_to_a_group_all_others_on_its_switch_hear() {
+    if !available_or_skipped("what_a_host_says_to_a_group_all_others_on_its_switch_hear") {
+        return;
+    }
+    let (v4, v6, port) = (Ipv4Addr::new(239, 255, 77, 83), Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0xd5, 5), 5004);
+    let mut switch = Switch::new(Addresses::V4).unwrap();
+    let ports = [(); 3].map(|()| switch.plug().unwrap());
+    let sockets = [1, 2, 3].map(|number: u8| {
+        let plugged = &ports[usize::from(number) - 1];
+        let socket = plugged.namespace().bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
+        // Nobody has a route to groups.
+        setsockopt(&socket, BindToDevice, &Port::DEVICE.into()).unwrap();
+        socket.join_multicast_v4(&v4, &Ipv4Addr::new(192, 168, 77, number)).unwrap();
+        socket
+    });
+    hear(&sockets, SocketAddr::from((v4, port)));
+
+    let mut switch = Switch::new(Addresses::LinkLocal).unwrap();
+    let ports = [(); 3].map(|()| switch.plug().unwrap());
+    let devices = ports.each_ref().map(|plugged| plugged.device().unwrap());
+    let sockets = [0, 1, 2].map(|number: usize| {
+        let socket = ports[number].namespace().bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).unwrap();
+        socket.join_multicast_v6(&v6, devices[number]).unwrap();
+        socket
+    });
+    hear(&sockets, SocketAddr::V6(SocketAddrV6::new(v6, port, 0, devices[0])));
+}
+
+/// The first of the sockets speaks to `group` and the others hear it.
+fn hear([speaker, listeners @ ..]: &[UdpSocket; 3], group: SocketAddr) {
+    speaker.send_to(b"hello", group).unwrap();
+    for listener in listeners {
+        listener.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut buffer = [0; 16];
+        let (length, _) = listener.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"hello");
+    }
+}
+
+#[test]
+fn strangers_leave_no_trace_in_each_others_routers_until_they_get_acquainted() {
+    if !nat_available_or_skipped("strangers_leave_no_trace_in_each_others_routers_until_they_get_acquainted") {
+        return;
+    }
+    let mut internet = Internet::new().unwrap();
+    let server = internet.host().unwrap().bind(5004).unwrap();
+    let homes = [(); 2].map(|()| Household::new(&mut internet, Nat::PortRestricted, false).unwrap());
+    homes[0].estrange(&homes).unwrap();
+    homes[1].estrange(&homes).unwrap();
+    let [a, b] = homes.each_ref().map(|home| home.inside.bind(5004).unwrap());
+    let outer = homes.each_ref().map(|home| home.public(home.nat.outer_port(5004).unwrap()));
+    let mut buffer = [0; 16];
+    for (socket, outer) in [&a, &b].into_iter().zip(outer) {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.send_to(b"hello", server.local_addr().unwrap()).unwrap();
+        assert_eq!(server.recv_from(&mut buffer).unwrap(), (5, outer));
+    }
+    a.send_to(b"one", outer[1]).unwrap();
+    homes[0].acquaint(&homes[1]).unwrap();
+    b.send_to(b"two", outer[0]).unwrap();
+    assert!(a.recv_from(&mut buffer).is_err(), "the router let a stranger in");
+    a.send_to(b"three", outer[1]).unwrap();
+    assert_eq!(b.recv_from(&mut buffer).unwrap(), (5, outer[0]), "what was sent to an acquaintance opens the router");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod fuzz;
 mod install;
 mod packages;
 mod run;
+mod sim;
 mod test;
 
 use std::process::ExitCode;
@@ -27,6 +28,19 @@ cargo xtask COMMAND
   test [FILTER]                      All tests, or those whose name contains FILTER. As root also those that make
                                      networks and boot machines of their own.
   bench call [--json] [--seconds N]  One call's processor time and delay beside the least a call can cost.
+  sim --nodes N[,N...] [OPTIONS]     What lookups cost among N nodes in virtual time, beside the least they can cost.
+                                       --lookups M        lookups measured (10000)
+                                       --dead PCT         so many nodes are switched off
+                                       --churn MINUTES    nodes come and go, with this median uptime
+                                       --malicious PCT    so many nodes lie; --strategy silence, neighbours, claims,
+                                                          forgery or mixed; --attackers spread or crowded
+                                       --paths 1|3        disjoint paths (1)
+                                       --proofs           nodes prove their IDs
+                                       --loss PCT         so many datagrams are lost
+                                       --cold, --filled, --lazy   how tables are filled (by N)
+                                       --seed S           the same seed gives the same figures (1)
+                                       --json             a JSON object as the last line
+  sim --table [--million]            The table of all of that, from 1000 to 100000 or 1000000 nodes, in Markdown.
   fuzz [--seconds N] [TARGET]        Every fuzz target, or one, for N seconds each (600).
   install [--root DIR] [--from DIR]  Builds DVS and installs it on this machine with its units, users and directories.
                                        --root  only puts the files below DIR, for packages
@@ -56,6 +70,7 @@ fn dispatch(command: &str, arguments: &[String]) -> Outcome<ExitCode> {
         "demo" => demo::run(arguments),
         "test" => test::run(arguments),
         "bench" => bench::run(arguments),
+        "sim" => sim::run(arguments),
         "fuzz" => fuzz::run(arguments),
         "chroot" => chroot::run(arguments),
         "install" => install::install(arguments),

@@ -38,10 +38,11 @@ pub(crate) const BUILD: &[Package] = &[
 /// Recordings of real speech.
 pub(crate) const SPEECH: &[Package] = &[package("alsa-utils", Probe::File("/usr/share/sounds/alsa/Front_Center.wav"))];
 
-/// What the system tests use: network namespaces, captures, another user, a sound card made on the spot, and a machine
-/// with a systemd of its own.
+/// What the system tests use: network namespaces, NAT, captures, another user, a sound card made on the spot, and a
+/// machine with a systemd of its own.
 pub(crate) const SYSTEM_TESTS: &[Package] = &[
     package("iproute2", Probe::Program("ip")),
+    package("nftables", Probe::Program("nft")),
     package("tcpdump", Probe::Program("tcpdump")),
     package("util-linux", Probe::Program("setpriv")),
     package("gcc", Probe::Program("gcc")),

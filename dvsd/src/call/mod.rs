@@ -10,7 +10,7 @@
 //! | state | limit | when it runs out |
 //! |---|---|---|
 //! | Lookup | 15 s ([`LOOKUP_LIMIT`]) | ended: not found |
-//! | Connecting | 8 s ([`CONNECT_LIMIT`]) | ended: unreachable |
+//! | Connecting | 23 s after dialling ([`LOOKUP_LIMIT`] + [`CONNECT_LIMIT`]) | ended: unreachable |
 //! | Calling | 5 s ([`REPLY_LIMIT`]) | TERMINATE(timeout), ended: no reply |
 //! | Ringing | 60 s ([`CallConfig::ring`]) | TERMINATE(timeout), ended: no answer |
 //! | Alerting, also unheard | 65 s ([`CallConfig::ring`] + [`ALERT_MARGIN`]) | REPLY(not ok, timeout), ended: missed |
@@ -46,7 +46,7 @@ pub use view::{CallView, Direction, EndCause, PastCall, State};
 
 /// How long the overlay is searched for a peer.
 pub const LOOKUP_LIMIT: Duration = Duration::from_secs(15);
-/// How long a handshake may take.
+/// How long a handshake may take along one path. The search may find further ones while it goes on.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(8);
 /// How long a caller waits for the first reply.
 pub const REPLY_LIMIT: Duration = Duration::from_secs(5);

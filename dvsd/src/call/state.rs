@@ -133,15 +133,19 @@ impl Call {
     }
 
     pub(super) fn restart_timer(&mut self, desk: &Desk<'_>) {
-        let limit = self.limit(desk.config);
+        let limit = self.limit(desk);
         self.deadline = limit.map(|(limit, reason)| Deadline::new(desk.now.mono + limit, reason));
     }
 
     /// The table at the top of the module, as code.
-    fn limit(&self, config: &CallConfig) -> Option<(Duration, &'static str)> {
+    fn limit(&self, desk: &Desk<'_>) -> Option<(Duration, &'static str)> {
+        let config = desk.config;
         match self.phase {
             Phase::Caller(Caller::Lookup) => Some((LOOKUP_LIMIT, "call: lookup")),
-            Phase::Caller(Caller::Connecting) => Some((CONNECT_LIMIT, "call: handshake")),
+            Phase::Caller(Caller::Connecting) => {
+                let passed = desk.now.mono.since(self.started.mono);
+                Some(((LOOKUP_LIMIT + CONNECT_LIMIT).saturating_sub(passed), "call: handshake"))
+            }
             Phase::Caller(Caller::Calling) => Some((REPLY_LIMIT, "call: first reply")),
             Phase::Caller(Caller::Ringing) => Some((config.ring, "call: peer rings")),
             Phase::Callee(Callee::Alerting | Callee::Silent) => {

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::{Event, LookedUp, MAIN, Node, Output};
-use crate::call::{CallEvent, CallKey, CallNumber, EndCause, Verdict};
+use crate::call::{CallEvent, CallKey, CallNumber, EndCause, State, Verdict};
 use crate::id::{Fingerprint, NodeId};
 use crate::path::Path;
 use crate::people::{self, PeopleEvent};
@@ -39,21 +39,11 @@ impl Node {
         match event {
             RoutingEvent::Found { target, addresses, took } => {
                 self.looked_up(target, addresses.clone(), Some(took), None, now);
-                let paths = addresses.into_iter().map(|(address, rtt)| (Path::direct(address), Some(rtt))).collect();
-                self.found.insert(target, paths);
-                self.calls.peer_found(CallKey { local: MAIN, peer: target }, now);
+                let paths = addresses.into_iter().map(|(address, rtt)| (Path::direct(address), Some(rtt)));
+                self.found.entry(target).or_default().extend(paths);
+                self.peer_found(CallKey { local: MAIN, peer: target }, now);
             }
-            RoutingEvent::NotFound { target, .. } if self.unresolved.get(&target).is_some_and(|names| *names > 0) => {}
-            RoutingEvent::NotFound { target, why } => {
-                let cause = match why {
-                    Missing::Offline => EndCause::Offline,
-                    Missing::Unknown => EndCause::NotFound,
-                    Missing::Unreachable => EndCause::Unreachable,
-                    Missing::NeedsRelay => EndCause::NeedsRelay,
-                };
-                self.looked_up(target, Vec::new(), None, Some(cause), now);
-                self.calls.peer_not_found(CallKey { local: MAIN, peer: target }, cause, now);
-            }
+            RoutingEvent::NotFound { target, why } => self.not_found(CallKey { local: MAIN, peer: target }, why, now),
             RoutingEvent::Online | RoutingEvent::Offline | RoutingEvent::ObservedChanged(_) => {
                 self.outputs.push_back(Output::Event(Event::Network));
             }
@@ -76,6 +66,57 @@ impl Node {
         if !self.calls.calls().any(|call| call.key.peer == peer) {
             self.forget_search(peer);
         }
+    }
+
+    /// Whoever answered may have lied, so the search goes on beside the handshake, which takes in what else it finds.
+    fn peer_found(&mut self, key: CallKey, now: Now) {
+        let mut calls = self.calls.calls().filter(|call| call.key == key);
+        match calls.next().map(|call| call.state) {
+            Some(State::Lookup) => {
+                drop(calls);
+                self.calls.peer_found(key, now);
+            }
+            Some(State::Connecting) => {
+                drop(calls);
+                self.connect(key, now);
+            }
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self, key: CallKey, now: Now) {
+        let paths = self.found.remove(&key.peer).unwrap_or_default();
+        self.sessions.connect(key.local, key.peer, &paths, now, &mut self.random);
+    }
+
+    /// The search is over. The call is, too, unless a handshake is under way or names are being resolved.
+    fn not_found(&mut self, key: CallKey, why: Missing, now: Now) {
+        if self.unresolved.get(&key.peer).is_some_and(|names| *names > 0) {
+            return;
+        }
+        let cause = match why {
+            Missing::Offline => EndCause::Offline,
+            Missing::Unknown => EndCause::NotFound,
+            Missing::Unreachable => EndCause::Unreachable,
+            Missing::NeedsRelay => EndCause::NeedsRelay,
+        };
+        self.looked_up(key.peer, Vec::new(), None, Some(cause), now);
+        if self.calls.calls().all(|call| call.key != key) {
+            return;
+        }
+        let cause = self.failed(key, cause);
+        if !self.sessions.is_connecting(key.local, key.peer) {
+            self.calls.peer_not_found(key, cause, now);
+        }
+    }
+
+    /// Notes a failure; the most telling one so far.
+    fn failed(&mut self, key: CallKey, cause: EndCause) -> EndCause {
+        let known = self.failures.entry(key.peer).or_insert(cause);
+        if *known == EndCause::Unreachable {
+            *known = cause;
+        }
+        *known
     }
 
     fn pump_sessions(&mut self, now: Now) -> bool {
@@ -113,6 +154,7 @@ impl Node {
             self.sessions.close(session, Reason::Blocked, now, &mut self.random);
             self.key_changed(key, now);
         } else {
+            self.routing.cancel(key.peer);
             self.peers.insert(session, key);
             self.calls.session_up(key, now);
         }
@@ -134,11 +176,16 @@ impl Node {
         }
     }
 
+    /// No handshake succeeded along the paths found so far. The call is over unless further ones may be found.
     fn connect_failed(&mut self, key: CallKey, why: ConnectError, now: Now) {
-        match why {
-            ConnectError::KeyChanged { .. } => self.key_changed(key, now),
-            ConnectError::Version => self.calls.peer_not_found(key, EndCause::Version, now),
-            ConnectError::Timeout | ConnectError::NoPath => self.calls.peer_not_found(key, EndCause::Unreachable, now),
+        let cause = match why {
+            ConnectError::KeyChanged { .. } => return self.key_changed(key, now),
+            ConnectError::Version => self.failed(key, EndCause::Version),
+            ConnectError::Timeout | ConnectError::NoPath => self.failed(key, EndCause::Unreachable),
+        };
+        let is_resolving = self.unresolved.get(&key.peer).is_some_and(|names| *names > 0);
+        if !is_resolving && !self.routing.is_searching(key.peer) {
+            self.calls.peer_not_found(key, cause, now);
         }
     }
 
@@ -168,10 +215,7 @@ impl Node {
         let Some(event) = self.calls.poll_event() else { return false };
         match event {
             CallEvent::FindPeer { key, .. } => self.find_peer(key, now),
-            CallEvent::Connect { key } => {
-                let paths = self.found.remove(&key.peer).unwrap_or_default();
-                self.sessions.connect(key.local, key.peer, &paths, now, &mut self.random);
-            }
+            CallEvent::Connect { key } => self.connect(key, now),
             CallEvent::Send { key, frame } => {
                 if let Some(session) = self.sessions.session_of(key.local, key.peer) {
                     self.sessions.send(session, &frame, now);
@@ -234,6 +278,7 @@ impl Node {
         if !self.lookups.contains_key(&key.peer) {
             self.forget_search(key.peer);
         }
+        self.failures.remove(&key.peer);
         // What an invite said of the key held for the call it was dialled with.
         if !self.calls.calls().any(|call| call.key == key) {
             let pinned = self.people.contact(key.peer).and_then(|contact| contact.fingerprint);

@@ -183,6 +183,8 @@ pub struct Node {
     lookups: BTreeMap<NodeId, Instant>,
     /// Where peers were found, until the handshake took over.
     found: BTreeMap<NodeId, Vec<(Path, Option<Duration>)>>,
+    /// Why a search or a handshake came to nothing while the other goes on.
+    failures: BTreeMap<NodeId, EndCause>,
     /// Whom each session is with.
     peers: BTreeMap<SessionId, CallKey>,
     /// Calls between `StartAudio` and `StopAudio`.
@@ -212,6 +214,7 @@ impl Node {
             unresolved: BTreeMap::new(),
             lookups: BTreeMap::new(),
             found: BTreeMap::new(),
+            failures: BTreeMap::new(),
             peers: BTreeMap::new(),
             talking: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -278,7 +281,7 @@ impl Node {
         if let Some(names) = self.unresolved.get_mut(&peer) {
             *names = names.saturating_sub(1);
         }
-        let calls = self.calls.calls().any(|call| call.key.peer == peer && call.state == State::Lookup);
+        let calls = self.calls.calls().any(|call| call.key.peer == peer && is_sought(call.state));
         if calls || self.lookups.contains_key(&peer) {
             self.routing.find(peer, addresses, now, &mut self.random);
         }
@@ -386,6 +389,11 @@ impl Node {
         let fixed = fixed.filter(|(_, nat)| *nat != NatKind::Symmetric).filter_map(|(address, _)| address);
         fixed.filter(|address| Scope::of(*address) == Scope::Global).collect()
     }
+}
+
+/// Whether a call in this state can use further addresses of its peer.
+const fn is_sought(state: State) -> bool {
+    matches!(state, State::Lookup | State::Connecting)
 }
 
 impl core::fmt::Debug for Node {

@@ -15,9 +15,14 @@ use crate::random::Random;
 use crate::routing::sim_nat::{Gateway, Kind};
 use crate::routing::{NatKind, RoutingConfig};
 use crate::time::{Instant, Now};
+use crate::wire::handshake::{Init, Versions};
+use crate::wire::routing::{Entry, Message, Packet, Token};
 
 /// One-way delay of the virtual network.
 const DELAY: Duration = Duration::from_millis(10);
+
+/// That of a liar's answers.
+const QUICK: Duration = Duration::from_millis(1);
 
 /// One node and everything it has put out.
 struct Host {
@@ -43,8 +48,21 @@ impl Host {
     }
 }
 
+/// What a liar says.
+type Answer = Option<Vec<u8>>;
+
+/// What he says to what.
+type Answers = Box<dyn FnMut(&[u8]) -> Answer>;
+
+/// Somebody who answers route requests and PINGs as he likes, quicker than anybody else.
+struct Liar {
+    address: SocketAddr,
+    answer: Answers,
+}
+
 /// Nodes joined by a network that delays, and loses `loss` of a thousand datagrams.
 struct Net {
+    liars: Vec<Liar>,
     hosts: Vec<Host>,
     now: Now,
     flying: Vec<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
@@ -56,7 +74,8 @@ impl Net {
     /// `count` nodes that all know the first one only; nobody else's number is known to anybody.
     fn new(count: usize, unknown: UnknownCallers) -> Self {
         let now = Now { mono: Instant::from_millis(1_000), unix: 1_700_000_000 };
-        let mut net = Self { hosts: Vec::new(), now, flying: Vec::new(), loss: 0, random: Random::seeded(99) };
+        let mut net =
+            Self { liars: Vec::new(), hosts: Vec::new(), now, flying: Vec::new(), loss: 0, random: Random::seeded(99) };
         for index in 0..count {
             net.add(index, unknown);
         }
@@ -159,6 +178,9 @@ impl Net {
             };
             if let Some(index) = self.hosts.iter().position(reaches) {
                 self.input(index, Input::Datagram { from: Path::direct(from), bytes: &mut datagram });
+            } else if let Some(liar) = self.liars.iter_mut().find(|liar| liar.address == to) {
+                let answer = (liar.answer)(&datagram).map(|answer| (now + QUICK, to, from, answer));
+                self.flying.extend(answer);
             }
         }
     }
@@ -571,4 +593,109 @@ fn an_invite_names_public_addresses_and_public_nodes_and_what_it_is_told() {
         assert_eq!(at.to_string(), host.address.to_string());
     }
     assert_eq!(public.to_string().parse(), Ok(public));
+}
+
+/// A liar at `address` who says that he is `id`, that whoever is asked for is at `named`, and shakes hands by `greet`.
+fn liar(
+    address: SocketAddr,
+    id: NodeId,
+    named: Vec<(NodeId, SocketAddr)>,
+    mut greet: impl FnMut(&[u8]) -> Option<Vec<u8>> + 'static,
+) -> Liar {
+    let answer = move |datagram: &[u8]| {
+        let Ok(asked) = Packet::parse(datagram) else { return greet(datagram) };
+        let (token, observed) = (Token([1; 8]), "198.18.1.1:5004".parse().unwrap());
+        let entry = |(id, address): &(NodeId, SocketAddr)| Entry { caps: 0, id: *id, address: *address };
+        let entries = named.iter().map(entry).collect();
+        let message = match asked.message {
+            Message::RouteReq { target, .. } => Message::RouteRes { responder: id, target, token, observed, entries },
+            Message::Ping { .. } => Message::Pong { responder: id, token, observed },
+            _ => return None,
+        };
+        Some(Packet { flags: 0, caps: 0, txid: asked.txid, message }.emit())
+    };
+    Liar { address, answer: Box::new(answer) }
+}
+
+/// What a liar may say to HS_INIT: nothing, noise under the right name, or that he speaks no such version.
+fn greetings() -> [fn(&[u8]) -> Answer; 3] {
+    [
+        |_| None,
+        |init| {
+            let mut noise = vec![0x55; 300];
+            noise[..2].copy_from_slice(&[crate::wire::kind::HS_RESP, 1]);
+            noise[4..12].copy_from_slice(&init[4..12]);
+            Some(noise)
+        },
+        |init| {
+            let sid = Init::parse(init).ok()?.sid;
+            Some(Versions { sid, min: 9, max: 9 }.emit())
+        },
+    ]
+}
+
+#[test]
+fn f14_a_liar_who_answers_as_the_peer_and_shakes_no_hand_does_not_keep_the_call_from_ringing() {
+    for greet in greetings() {
+        let mut net = Net::new(3, UnknownCallers::Ring);
+        let (target, honest) = (net.hosts[2].id(), (net.hosts[0].id(), net.hosts[0].address));
+        let [liar_at, lie] = ["198.18.66.1:5004", "198.18.67.1:5004"].map(|text| text.parse().unwrap());
+        net.liars.push(liar(liar_at, NodeId([0x66; 20]), vec![(target, lie), honest], |_| None));
+        net.liars.push(liar(lie, target, Vec::new(), greet));
+        net.add(3, UnknownCallers::Ring);
+        net.input(3, Input::Bootstrap(&[liar_at]));
+        net.dial(3, 2);
+        net.run(Duration::from_secs(4));
+        assert_eq!(net.hosts[3].call().state, State::Ringing);
+        assert_eq!(net.hosts[2].call().state, State::Alerting);
+        net.answer(2);
+        net.run(Duration::from_secs(1));
+        assert_eq!(net.hosts[3].call().state, State::Active);
+        assert!(!net.hosts[3].node.routing.is_searching(target), "nobody is looked for any more");
+    }
+}
+
+#[test]
+fn f14_when_only_liars_answer_the_call_ends_in_time_and_says_why() {
+    for (greet, cause) in greetings().into_iter().zip([EndCause::Unreachable, EndCause::Unreachable, EndCause::Version])
+    {
+        let mut net = Net::new(2, UnknownCallers::Ring);
+        let target = NodeId([0x42; 20]);
+        let [liar_at, lie] = ["198.18.66.1:5004", "198.18.67.1:5004"].map(|text| text.parse().unwrap());
+        net.liars.push(liar(liar_at, NodeId([0x66; 20]), vec![(target, lie)], |_| None));
+        net.liars.push(liar(lie, target, Vec::new(), greet));
+        net.input(1, Input::Bootstrap(&[liar_at]));
+        net.run(Duration::from_secs(1));
+        let now = net.now;
+        net.command(1, |node| node.dial(target, None, Hints::default(), now)).unwrap();
+        net.run(Duration::from_secs(7));
+        assert_eq!(net.hosts[1].call().state, State::Connecting);
+        net.run(Duration::from_secs(2));
+        assert_eq!(net.hosts[1].call().cause, Some(cause));
+    }
+}
+
+/// A new liar is named again and again, each at an address of its own.
+#[test]
+fn f14_a_call_ends_in_time_however_many_addresses_are_named() {
+    let mut net = Net::new(2, UnknownCallers::Ring);
+    let target = NodeId([0x42; 20]);
+    for number in 0..120_u8 {
+        let at = |network: u8| SocketAddr::from(([198, 51, network, number], 5004));
+        let mut id = target;
+        (id.0[1], id.0[2]) = (0x80, number);
+        let mut next = id;
+        next.0[2] = number + 1;
+        let named = vec![(target, SocketAddr::from(([203, number, 1, 1], 5004))), (next, at(100 + number + 1))];
+        net.liars.push(liar(at(100 + number), id, named, |_| None));
+        net.liars.push(liar(SocketAddr::from(([203, number, 1, 1], 5004)), target, Vec::new(), |_| None));
+    }
+    let first = net.liars[0].address;
+    net.input(1, Input::Bootstrap(&[first]));
+    net.run(Duration::from_secs(1));
+    let now = net.now;
+    net.command(1, |node| node.dial(target, None, Hints::default(), now)).unwrap();
+    net.run(Duration::from_secs(24));
+    assert_eq!(net.hosts[1].call().cause, Some(EndCause::Unreachable));
+    assert!(!net.hosts[1].node.routing.is_searching(target));
 }

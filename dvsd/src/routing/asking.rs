@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 
 use super::entry::Contact;
 use super::requests::{Purpose, Request};
+use super::search::Source;
 use super::table::{Sighting, Verified};
 use super::{Drop, Routing, RoutingEvent};
 use crate::id::NodeId;
@@ -152,7 +153,7 @@ impl Routing {
         }
         match self.table.verified(sighting, now) {
             Verified::Inserted => {
-                self.offer(Contact { id, caps, address, other: None, rtt: Some(rtt) });
+                self.offer(Contact { id, caps, address, other: None, rtt: Some(rtt) }, now);
                 self.consider_warm(&id, now, random);
             }
             Verified::Unproven => self.seek_proof(id, address, Some(rtt), now, random),
@@ -175,8 +176,11 @@ impl Routing {
         Scope::of(from) == Scope::LinkLocal && rivals.any(|known| Scope::of(known) != Scope::LinkLocal)
     }
 
-    /// Gives a new node to the lookups that have too few candidates.
-    fn offer(&mut self, contact: Contact) {
+    /// Gives a new node to the lookups that have too few candidates, and to the search for it.
+    fn offer(&mut self, contact: Contact, now: Instant) {
+        if let Some(search) = self.searches.get_mut(&contact.id) {
+            search.report(contact.address, Source::Table, now);
+        }
         for lookup in self.lookups.values_mut().filter(|lookup| lookup.is_hungry()) {
             lookup.offer(contact);
         }
@@ -188,7 +192,7 @@ impl Routing {
             Purpose::Lookup(number) => {
                 let repeats = answer.is_cut() && !request.is_repeat && self.repeat(number, request, now, random);
                 if let Some(lookup) = self.lookups.get_mut(&number).filter(|_| !repeats) {
-                    lookup.answered(&answer.responder);
+                    lookup.answered(&answer.responder, answer.from);
                 }
                 self.learn(number, answer, now);
                 self.continue_lookup(number, now, random);
@@ -233,7 +237,7 @@ impl Routing {
         match (request.purpose, request.id) {
             (Purpose::Lookup(number), Some(id)) => {
                 if let Some(lookup) = self.lookups.get_mut(&number) {
-                    lookup.missed(&id);
+                    lookup.missed(&id, request.to);
                 }
                 self.doubt(id, request.to, now);
                 self.continue_lookup(number, now, random);

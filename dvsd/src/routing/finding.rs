@@ -10,9 +10,9 @@ use super::entry::{Contact, Crowd};
 use super::lookup::{Goal, Lookup};
 use super::punch::Punch;
 use super::requests::Purpose;
-use super::search::{CONFIRMED, PATIENCE, PROBE_GAP, Search};
+use super::search::{PARK, PATIENCE, PROBE_GAP, Search, Source, Teller};
 use super::table::K;
-use super::{Missing, RECENT, Routing, RoutingEvent};
+use super::{Missing, NatKind, RECENT, Routing, RoutingEvent};
 use crate::id::NodeId;
 use crate::path::unmapped;
 use crate::random::Random;
@@ -42,7 +42,7 @@ impl Routing {
         for hint in hints.iter().map(|hint| unmapped(*hint)) {
             if self.is_usable(hint) {
                 self.prepare_punch(target, now);
-                self.report(target, hint, 1, now);
+                self.report(target, hint, Source::Hint, now);
             }
         }
         self.hurry_bootstrap(now, random);
@@ -54,7 +54,7 @@ impl Routing {
         let Some(known) = self.table.find(&target) else { return };
         self.prepare_punch(target, now);
         for address in known.addresses() {
-            self.report(target, address, CONFIRMED, now);
+            self.report(target, address, Source::Table, now);
         }
         let number = self.searches.get(&target).and_then(|search| search.lookup);
         if self.table.knows_well(&target, now) {
@@ -69,8 +69,8 @@ impl Routing {
         }
     }
 
-    fn report(&mut self, target: NodeId, address: SocketAddr, reporters: u8, now: Instant) -> bool {
-        self.searches.get_mut(&target).is_some_and(|search| search.report(address, reporters, now))
+    fn report(&mut self, target: NodeId, address: SocketAddr, source: Source, now: Instant) -> bool {
+        self.searches.get_mut(&target).is_some_and(|search| search.report(address, source, now))
     }
 
     fn hold(&mut self, number: Option<u64>, now: Instant) {
@@ -125,16 +125,18 @@ impl Routing {
     pub(super) fn learn(&mut self, number: u64, answer: &Answer, now: Instant) {
         let Some(lookup) = self.lookups.get(&number) else { return };
         let target = (lookup.goal == Goal::Find).then_some(lookup.target);
+        let path = lookup.path_of(&answer.responder, answer.from);
+        let source = Source::Node(Teller { id: answer.responder, address: answer.from, path });
         let mut families = [false; 2];
         for entry in self.believable(answer) {
             if target != Some(entry.id) {
-                self.learn_candidate(number, &entry, &answer.responder);
+                self.learn_candidate(number, &entry, answer);
                 continue;
             }
             let [v4, v6] = &mut families;
             self.note_teller(entry.id, answer, now);
             let is_told = core::mem::replace(if entry.address.is_ipv4() { v4 } else { v6 }, true);
-            if !is_told && self.report(entry.id, entry.address, 1, now) {
+            if !is_told && self.report(entry.id, entry.address, source, now) {
                 self.hold(Some(number), now);
             }
         }
@@ -156,11 +158,19 @@ impl Routing {
     }
 
     /// A node we know ourselves is asked at the address we know first.
-    fn learn_candidate(&mut self, number: u64, entry: &Entry, teller: &NodeId) {
+    fn learn_candidate(&mut self, number: u64, entry: &Entry, answer: &Answer) {
         let told = Contact { id: entry.id, caps: entry.caps, address: entry.address, other: None, rtt: None };
         let known = self.table.find(&entry.id).filter(|known| self.is_usable(known.address));
+        let is_refresh = self.lookups.get(&number).is_some_and(|lookup| lookup.goal == Goal::Refresh);
+        if is_refresh && known.is_some() {
+            return;
+        }
+        let contact = known.map_or(told, |known| {
+            let moved = known.other.or(Some(entry.address)).filter(|other| *other != known.address);
+            Contact { other: moved, ..known }
+        });
         if let Some(lookup) = self.lookups.get_mut(&number) {
-            known.into_iter().chain([told]).for_each(|contact| lookup.learn(contact, teller));
+            lookup.learn(contact, &answer.responder, answer.from);
         }
     }
 
@@ -173,7 +183,7 @@ impl Routing {
             if !self.ask(question.address, Some(question.id), Some(target), purpose, now, random)
                 && let Some(lookup) = self.lookups.get_mut(&number)
             {
-                lookup.missed(&question.id);
+                lookup.missed(&question.id, question.address);
             }
         }
         if self.lookups.get_mut(&number).is_some_and(|lookup| lookup.is_done(now)) {
@@ -196,7 +206,12 @@ impl Routing {
                 }
                 self.refresh(now, random);
             }
-            Goal::Refresh => self.refresh(now, random),
+            Goal::Refresh => {
+                if lookup.has_gained(self.table.len()) {
+                    self.table.search_again(&lookup.target, now);
+                }
+                self.refresh(now, random);
+            }
         }
     }
 
@@ -222,41 +237,68 @@ impl Routing {
                 }
             }
             self.settle_found(*target, now);
+            if self.searches.get_mut(target).is_some_and(|search| search.wake(now)) {
+                self.resume_punch(target);
+            }
         }
         let lookups: Vec<u64> = self.lookups.keys().copied().collect();
         lookups.into_iter().for_each(|number| self.continue_lookup(number, now, random));
-        targets.into_iter().for_each(|target| self.settle_not_found(target));
+        targets.into_iter().for_each(|target| self.settle_not_found(target, now));
     }
 
     fn settle_found(&mut self, target: NodeId, now: Instant) {
-        let Some((search, addresses)) =
-            self.searches.get(&target).and_then(|search| Some((search, search.found(now)?)))
-        else {
-            return;
-        };
-        let took = now.since(search.started);
-        self.cancel(target);
+        let Some(search) = self.searches.get_mut(&target) else { return };
+        let (is_first, took) = (!search.has_found(), now.since(search.started));
+        let Some(addresses) = search.found(now) else { return };
+        let lookup = search.lookup;
+        if is_first {
+            self.count_found(took);
+            if let Some(lookup) = lookup.and_then(|number| self.lookups.get_mut(&number)) {
+                lookup.park_until(now + PARK);
+            }
+        }
+        self.events.push_back(RoutingEvent::Found { target, addresses, took });
+    }
+
+    fn count_found(&mut self, took: Duration) {
         self.counters.found += 1;
         if self.counters.recent.len() >= RECENT {
             self.counters.recent.pop_front();
         }
         self.counters.recent.push_back(took);
-        self.events.push_back(RoutingEvent::Found { target, addresses, took });
     }
 
-    fn settle_not_found(&mut self, target: NodeId) {
+    fn settle_not_found(&mut self, target: NodeId, now: Instant) {
         let Some(search) = self.searches.get(&target) else { return };
         let is_punching = self.punches.get(&target).is_some_and(Punch::is_waiting);
-        if search.lookup.is_some() || search.next_due().is_some() || is_punching {
+        if !search.is_over(now, is_punching) {
             return;
         }
-        let why = match self.upkeep.heard_since(search.started) {
-            false => Missing::Offline,
-            true if search.was_forwarded() => Missing::NeedsRelay,
-            true => Missing::Unknown,
-        };
+        let why = self.missing(search);
+        self.counters.not_found += u64::from(!search.has_found());
         self.cancel(target);
-        self.counters.not_found += 1;
         self.events.push_back(RoutingEvent::NotFound { target, why });
+    }
+
+    /// Whether the peer was told to open its NAT, and one of the two NATs is of the kind that spoils it. Otherwise it has
+    /// probably just left.
+    fn needs_relay(&self, search: &Search) -> bool {
+        search.opened().is_some_and(|host| {
+            let (_, ours) = self.nat.family(host.is_ipv4());
+            ours == NatKind::Symmetric || search.is_symmetric()
+        })
+    }
+
+    /// Why a search that is over came to nothing.
+    fn missing(&self, search: &Search) -> Missing {
+        if !self.upkeep.heard_since(search.started) {
+            Missing::Offline
+        } else if self.needs_relay(search) {
+            Missing::NeedsRelay
+        } else if search.knows_address() {
+            Missing::Unreachable
+        } else {
+            Missing::Unknown
+        }
     }
 }

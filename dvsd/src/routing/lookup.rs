@@ -4,11 +4,17 @@
 //! Three requests are under way at a time, whatever the answers bring. With 30 nodes known the candidates are dealt to
 //! three disjoint paths: a node belongs to the path that heard of it first, so that one liar captures one path only.
 //! A node that does not answer is asked again when there is nobody new to ask, twice at most.
+//!
+//! The nearest are asked first. That is the shortest way, but a liar can always invent somebody nearer, so a search that
+//! has not ended after [`GREEDY`] requests gives part of them to those who *owe* the least instead. A node owes what its
+//! teller owes, one more, and one more for each other node of that teller that was asked before it. Inventions, alive
+//! or not, drown in debt, and the honest answers that they hide come up again.
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use super::entry::Contact;
+use super::entry::{Contact, Crowd};
 use super::table::K;
 use crate::id::{Distance, NodeId};
 use crate::time::Instant;
@@ -17,6 +23,10 @@ use crate::time::Instant;
 pub(super) const ALPHA: usize = 3;
 /// Requests of one lookup in all, repeats included.
 pub(super) const BUDGET: u16 = 120;
+/// Requests of a lookup that refreshes a bucket, one at a time: somebody known is asked for nodes near a random place,
+/// and two of those are asked, and so known. All twenty of a bucket from one place would be worth little: what they
+/// know is alike.
+const REFRESH_BUDGET: u16 = 3;
 /// How long a lookup may take.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// How often one node is asked before it counts as failed.
@@ -24,7 +34,20 @@ const ATTEMPTS: u8 = 3;
 /// From this many known nodes on a lookup takes several paths.
 const PATHS_FROM: usize = 30;
 /// Candidates kept per lookup; the farthest ones not asked yet are dropped.
-const MAX_CANDIDATES: usize = 128;
+const MAX_CANDIDATES: usize = 192;
+/// Requests of a search after which distance alone no longer decides: four rounds, more than a million nodes need.
+const GREEDY: u16 = 12;
+/// Then one request in so many goes to whoever owes least …
+const FAIR_TURN: u16 = 3;
+/// … and one in so many when the search goes on although an address was found.
+const WARY_TURN: u16 = 2;
+/// Candidates of one /24 or /48 that others report, in one search.
+const CROWD_PER_SEARCH: usize = 8;
+/// Addresses of one family that a search asks for one node: a liar may have given the first.
+const MAX_RIVALS: usize = 3;
+
+/// The teller of those we know ourselves.
+const OWN_TABLE: u16 = 0;
 
 /// What a lookup is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +77,14 @@ struct Candidate {
     path: u8,
     asked: u8,
     state: State,
+    /// Its name within the lookup, from 1.
+    serial: u16,
+    /// The serial of the candidate that told of it; zero for our own table.
+    teller: u16,
+    /// What it owed when it was asked.
+    debt: u16,
+    /// How many of those it told of were asked.
+    heirs_asked: u16,
 }
 
 impl Candidate {
@@ -61,6 +92,10 @@ impl Candidate {
     fn address(&self) -> SocketAddr {
         let other = self.contact.other.filter(|_| self.asked % 2 == 1);
         other.unwrap_or(self.contact.address)
+    }
+
+    fn is_at(&self, id: &NodeId, address: SocketAddr) -> bool {
+        self.contact.id == *id && self.contact.addresses().any(|known| known == address)
     }
 
     fn give_up_attempt(&mut self) {
@@ -88,6 +123,13 @@ pub(super) struct Lookup {
     patience: Option<Instant>,
     paths: u8,
     sent: u16,
+    /// How many nodes the table held when it began.
+    table_size: usize,
+    /// An address was found, and still the lookup goes on: somebody lies, or the peer cannot be reached.
+    is_wary: bool,
+    /// How many nodes of our own table were asked, by path.
+    own_asked: Vec<u16>,
+    next_serial: u16,
     /// Sorted by rising distance.
     candidates: Vec<Candidate>,
 }
@@ -113,10 +155,14 @@ impl Lookup {
             patience: None,
             paths,
             sent: 0,
+            table_size,
+            is_wary: false,
+            own_asked: vec![0; usize::from(paths)],
+            next_serial: 1,
             candidates,
         };
         for (contact, path) in known.iter().zip((0..paths).cycle()) {
-            lookup.add(*contact, path);
+            lookup.add(*contact, path, OWN_TABLE);
         }
         lookup
     }
@@ -135,6 +181,13 @@ impl Lookup {
         }
     }
 
+    /// Sends no new requests before `until`, and trusts distance less from then on: an address was found, and if the
+    /// lookup is still needed then, it was not the peer's.
+    pub(super) const fn park_until(&mut self, until: Instant) {
+        self.hold = Some(until);
+        self.is_wary = true;
+    }
+
     /// Does not end before `until`, unless [`Self::lose_patience`] is called.
     pub(super) const fn wait_until(&mut self, until: Instant) {
         self.patience = Some(until);
@@ -150,57 +203,69 @@ impl Lookup {
         self.candidates.len() < K
     }
 
+    /// Whether the table has grown since the lookup began.
+    pub(super) const fn has_gained(&self, table_size: usize) -> bool {
+        table_size > self.table_size
+    }
+
     /// Adds a node the table has just verified; path by turns.
     pub(super) fn offer(&mut self, contact: Contact) {
         let path = self.candidates.len() % usize::from(self.paths);
-        self.add(contact, path as u8);
+        self.add(contact, path as u8, OWN_TABLE);
     }
 
-    /// Adds a node that `teller` reported. It must be closer to the target than its teller, or among the best of the
-    /// teller's path.
-    pub(super) fn learn(&mut self, contact: Contact, teller: &NodeId) {
-        let path = self.candidate(teller).map_or(0, |teller| teller.path);
+    /// The path of the node `id` that answered from `from`.
+    pub(super) fn path_of(&self, id: &NodeId, from: SocketAddr) -> u8 {
+        self.candidate(id, from).map_or(0, |candidate| candidate.path)
+    }
+
+    /// Adds a node that `teller` reported from `from`. It must be closer to the target than its teller, or among the
+    /// best of the teller's path.
+    pub(super) fn learn(&mut self, contact: Contact, teller: &NodeId, from: SocketAddr) {
+        let (path, serial) = self.candidate(teller, from).map_or((0, OWN_TABLE), |found| (found.path, found.serial));
         let distance = contact.id.distance(&self.target);
         let is_closer = distance < teller.distance(&self.target);
         if is_closer || self.best(path).take_while(|candidate| candidate.distance < distance).count() < K {
-            self.add(contact, path);
+            self.add(contact, path, serial);
         }
     }
 
     /// Whom to ask now, `None` while enough requests are under way or nobody is left. The node counts as asked.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Question> {
         self.hold = self.hold.filter(|until| now < *until);
-        if self.hold.is_some() || self.sent >= BUDGET || self.waiting(None) >= ALPHA {
+        if self.hold.is_some() || self.sent >= self.budget() || self.waiting(None) >= self.at_once() {
             return None;
         }
         let mut paths: Vec<u8> = (0..self.paths).collect();
         paths.sort_by_key(|path| self.waiting(Some(*path)));
-        let id = paths.into_iter().find_map(|path| self.next_of(path))?;
-        let candidate = self.candidates.iter_mut().find(|candidate| candidate.contact.id == id)?;
-        let question = Question { id, address: candidate.address(), rtt: candidate.contact.rtt };
+        let fair = paths.iter().filter(|_| self.is_fair_turn()).find_map(|path| self.fair_of(*path));
+        let index = fair.or_else(|| paths.iter().find_map(|path| self.next_of(*path)))?;
+        self.charge(index);
+        let candidate = self.candidates.get_mut(index)?;
+        let question = Question { id: candidate.contact.id, address: candidate.address(), rtt: candidate.contact.rtt };
         candidate.state = State::Waiting;
         candidate.asked += 1;
         self.sent += 1;
         Some(question)
     }
 
-    /// A node answered, even if late.
-    pub(super) fn answered(&mut self, id: &NodeId) {
-        if let Some(candidate) = self.candidate_mut(id) {
+    /// A node answered from `from`, even if late.
+    pub(super) fn answered(&mut self, id: &NodeId, from: SocketAddr) {
+        if let Some(candidate) = self.candidate_mut(id, from) {
             candidate.state = State::Answered;
         }
     }
 
-    /// A request to a node was not answered in time, or by somebody else.
-    pub(super) fn missed(&mut self, id: &NodeId) {
-        if let Some(candidate) = self.candidate_mut(id).filter(|candidate| candidate.state == State::Waiting) {
+    /// A request to a node at `to` was not answered in time, or by somebody else.
+    pub(super) fn missed(&mut self, id: &NodeId, to: SocketAddr) {
+        if let Some(candidate) = self.candidate_mut(id, to).filter(|candidate| candidate.state == State::Waiting) {
             candidate.give_up_attempt();
         }
     }
 
     /// A request could not be sent or must be repeated at once: it costs one of the budget.
     pub(super) fn count_repeat(&mut self) -> bool {
-        let is_within = self.sent < BUDGET;
+        let is_within = self.sent < self.budget();
         self.sent = self.sent.saturating_add(1);
         is_within
     }
@@ -214,8 +279,14 @@ impl Lookup {
         if self.patience.is_some() || self.hold.is_some() {
             return false;
         }
-        let is_spent = self.sent >= BUDGET;
-        self.waiting(None) == 0 && (is_spent || (0..self.paths).all(|path| self.next_of(path).is_none()))
+        let is_spent = self.sent >= self.budget();
+        let is_over = |path| self.next_of(path).is_none() && !(self.is_wary && self.fair_of(path).is_some());
+        self.waiting(None) == 0 && (is_spent || (0..self.paths).all(is_over))
+    }
+
+    #[cfg(test)]
+    pub(super) const fn requests(&self) -> u16 {
+        self.sent
     }
 
     #[cfg(test)]
@@ -223,39 +294,121 @@ impl Lookup {
         self.candidates.len()
     }
 
-    fn add(&mut self, contact: Contact, path: u8) {
+    fn budget(&self) -> u16 {
+        if self.goal == Goal::Refresh { REFRESH_BUDGET } else { BUDGET }
+    }
+
+    fn at_once(&self) -> usize {
+        if self.goal == Goal::Refresh { 1 } else { ALPHA }
+    }
+
+    fn add(&mut self, contact: Contact, path: u8, teller: u16) {
         if contact.id == self.target && self.goal == Goal::Find {
             return;
         }
         let distance = contact.id.distance(&self.target);
-        match self.candidates.binary_search_by_key(&distance, |candidate| candidate.distance) {
-            Ok(index) => self.candidates.get_mut(index).into_iter().for_each(|known| merge(known, &contact)),
-            Err(index) => {
-                let candidate = Candidate { distance, contact, path, asked: 0, state: State::Idle };
-                self.candidates.insert(index, candidate);
-                self.drop_excess();
-            }
+        let index = self.candidates.partition_point(|candidate| candidate.distance <= distance);
+        if !self.merge(distance, &contact) && !self.is_crowded(&contact, teller) {
+            let serial = self.next_serial;
+            self.next_serial = serial.saturating_add(1);
+            let (asked, state) = (0, State::Idle);
+            let candidate =
+                Candidate { distance, contact, path, asked, state, serial, teller, debt: 0, heirs_asked: 0 };
+            self.candidates.insert(index, candidate);
+            self.drop_excess();
         }
     }
 
+    /// Whether the node at `distance` is known already; what is new about it is noted. In a search, a
+    /// node with another address than the known one is as good as unknown: who told the first may have lied.
+    fn merge(&mut self, distance: Distance, contact: &Contact) -> bool {
+        let index = self.candidates.partition_point(|candidate| candidate.distance < distance);
+        let known = self.candidates.get_mut(index..).unwrap_or_default();
+        let count = known.iter().take_while(|candidate| candidate.distance == distance).count();
+        let known = known.get_mut(..count).unwrap_or_default();
+        let same = known.iter_mut().position(|candidate| {
+            let rivals = |address: SocketAddr| address.is_ipv4() == contact.address.is_ipv4();
+            candidate.is_at(&contact.id, contact.address) || !candidate.contact.addresses().any(rivals)
+        });
+        let is_known = same.is_some() || count >= MAX_RIVALS || (count > 0 && self.goal != Goal::Find);
+        if let Some(known) = known.get_mut(same.unwrap_or(0)).filter(|_| is_known) {
+            merge(known, contact);
+        }
+        is_known
+    }
+
+    /// Whether enough nodes of its network were reported to this search.
+    fn is_crowded(&self, contact: &Contact, teller: u16) -> bool {
+        let told = |candidate: &&Candidate| candidate.teller != OWN_TABLE;
+        let Some(crowd) = Crowd::of(contact.address).filter(|_| teller != OWN_TABLE && self.goal == Goal::Find) else {
+            return false;
+        };
+        let same = self.candidates.iter().filter(told).filter(|it| Crowd::of(it.contact.address) == Some(crowd));
+        same.count() >= CROWD_PER_SEARCH
+    }
+
+    /// In a search, whoever told most of those not asked yet loses one, so that nobody is drowned in inventions.
     fn drop_excess(&mut self) {
         if self.candidates.len() <= MAX_CANDIDATES {
             return;
         }
-        if let Some(index) = self.candidates.iter().rposition(|candidate| candidate.asked == 0) {
+        let group = |candidate: &Candidate| if self.goal == Goal::Find { candidate.teller } else { OWN_TABLE };
+        let mut fresh: BTreeMap<u16, usize> = BTreeMap::new();
+        for candidate in self.candidates.iter().filter(|candidate| candidate.asked == 0) {
+            *fresh.entry(group(candidate)).or_default() += 1;
+        }
+        let most = fresh.values().max().copied();
+        let drops = |candidate: &Candidate| candidate.asked == 0 && fresh.get(&group(candidate)).copied() == most;
+        if let Some(index) = self.candidates.iter().rposition(drops) {
             self.candidates.remove(index);
         }
     }
 
-    /// The nodes of `path` that have not failed, closest first.
+    /// The nodes of `path` that have not failed, closest first, with their indices.
     fn best(&self, path: u8) -> impl Iterator<Item = &Candidate> {
-        self.candidates.iter().filter(move |candidate| candidate.path == path && candidate.state != State::Failed)
+        self.indexed_best(path).map(|(_, candidate)| candidate)
+    }
+
+    fn indexed_best(&self, path: u8) -> impl Iterator<Item = (usize, &Candidate)> {
+        let is_sound = move |candidate: &Candidate| candidate.path == path && candidate.state != State::Failed;
+        self.candidates.iter().enumerate().filter(move |(_, candidate)| is_sound(candidate))
     }
 
     /// Of the 20 best of `path`: the closest not asked yet, else the closest to be asked again.
-    fn next_of(&self, path: u8) -> Option<NodeId> {
-        let idle = self.best(path).take(K).filter(|candidate| candidate.state == State::Idle);
-        idle.min_by_key(|candidate| candidate.asked).map(|candidate| candidate.contact.id)
+    fn next_of(&self, path: u8) -> Option<usize> {
+        let idle = self.indexed_best(path).take(K).filter(|(_, candidate)| candidate.state == State::Idle);
+        idle.min_by_key(|(_, candidate)| candidate.asked).map(|(index, _)| index)
+    }
+
+    /// Whether the next request goes to whoever owes least.
+    fn is_fair_turn(&self) -> bool {
+        let turn = if self.is_wary { WARY_TURN } else { FAIR_TURN };
+        self.goal == Goal::Find && (self.is_wary || self.sent >= GREEDY) && self.sent.is_multiple_of(turn)
+    }
+
+    /// Of all nodes of `path` not asked yet: whoever owes least, the closest of them.
+    fn fair_of(&self, path: u8) -> Option<usize> {
+        let fresh = self.indexed_best(path).filter(|(_, candidate)| candidate.asked == 0);
+        fresh.min_by_key(|(index, candidate)| (self.debt(candidate), *index)).map(|(index, _)| index)
+    }
+
+    /// What a candidate owes.
+    fn debt(&self, candidate: &Candidate) -> u16 {
+        let own_asked = || self.own_asked.get(usize::from(candidate.path)).copied().unwrap_or(0);
+        let teller = self.candidates.iter().find(|teller| teller.serial == candidate.teller);
+        teller.map_or_else(own_asked, |teller| teller.debt.saturating_add(teller.heirs_asked)).saturating_add(1)
+    }
+
+    /// Notes that a candidate is asked, for its own debt and that of its siblings.
+    fn charge(&mut self, index: usize) {
+        let Some(candidate) = self.candidates.get(index).filter(|candidate| candidate.asked == 0).copied() else {
+            return;
+        };
+        let debt = self.debt(&candidate);
+        self.candidates.get_mut(index).into_iter().for_each(|candidate| candidate.debt = debt);
+        let teller = self.candidates.iter_mut().find(|teller| teller.serial == candidate.teller);
+        let own = self.own_asked.get_mut(usize::from(candidate.path));
+        teller.map(|teller| &mut teller.heirs_asked).or(own).into_iter().for_each(|asked| *asked += 1);
     }
 
     fn waiting(&self, path: Option<u8>) -> usize {
@@ -265,12 +418,12 @@ impl Lookup {
         self.candidates.iter().filter(counts).count()
     }
 
-    fn candidate(&self, id: &NodeId) -> Option<&Candidate> {
-        self.candidates.iter().find(|candidate| candidate.contact.id == *id)
+    fn candidate(&self, id: &NodeId, address: SocketAddr) -> Option<&Candidate> {
+        self.candidates.iter().find(|candidate| candidate.is_at(id, address))
     }
 
-    fn candidate_mut(&mut self, id: &NodeId) -> Option<&mut Candidate> {
-        self.candidates.iter_mut().find(|candidate| candidate.contact.id == *id)
+    fn candidate_mut(&mut self, id: &NodeId, address: SocketAddr) -> Option<&mut Candidate> {
+        self.candidates.iter_mut().find(|candidate| candidate.is_at(id, address))
     }
 }
 
@@ -307,7 +460,7 @@ mod tests {
     fn the_three_closest_are_asked_at_once() {
         let mut lookup = lookup(1..20);
         assert_eq!(ask_all(&mut lookup), [1, 2, 3]);
-        lookup.answered(&NodeId([2; 20]));
+        lookup.answered(&NodeId([2; 20]), contact(2).address);
         assert_eq!(ask_all(&mut lookup), [4]);
     }
 
@@ -315,8 +468,8 @@ mod tests {
     fn f16_an_answer_never_brings_more_than_one_further_request() {
         let mut lookup = lookup(100..103);
         assert_eq!(ask_all(&mut lookup).len(), ALPHA);
-        lookup.answered(&NodeId([100; 20]));
-        (1..21).for_each(|number| lookup.learn(contact(number), &NodeId([100; 20])));
+        lookup.answered(&NodeId([100; 20]), contact(100).address);
+        (1..21).for_each(|number| lookup.learn(contact(number), &NodeId([100; 20]), contact(100).address));
         assert_eq!(ask_all(&mut lookup), [1]);
     }
 
@@ -327,7 +480,7 @@ mod tests {
         while !lookup.is_done(Instant::ZERO) {
             for number in ask_all(&mut lookup) {
                 asked.push(number);
-                lookup.missed(&NodeId([number; 20]));
+                lookup.missed(&NodeId([number; 20]), contact(number).address);
             }
         }
         assert_eq!(asked, [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
@@ -337,8 +490,8 @@ mod tests {
     fn a_late_answer_counts() {
         let mut lookup = lookup(1..2);
         assert_eq!(ask_all(&mut lookup), [1]);
-        lookup.missed(&NodeId([1; 20]));
-        lookup.answered(&NodeId([1; 20]));
+        lookup.missed(&NodeId([1; 20]), contact(1).address);
+        lookup.answered(&NodeId([1; 20]), contact(1).address);
         assert!(lookup.is_done(Instant::ZERO));
     }
 
@@ -349,13 +502,14 @@ mod tests {
         while !lookup.is_done(Instant::ZERO) {
             for question in core::iter::from_fn(|| lookup.ask(Instant::ZERO)).collect::<Vec<_>>() {
                 asked += 1;
-                lookup.answered(&question.id);
+                lookup.answered(&question.id, question.address);
                 for _ in 0..20 {
                     next += 1;
                     let mut fake = contact(1);
+                    fake.address = SocketAddr::from((core::net::Ipv4Addr::from(0xc612_0000 + 256 * next), 5004));
                     fake.id.0[16..].copy_from_slice(&(u32::MAX - next).to_be_bytes());
                     fake.id.0[..8].fill(0);
-                    lookup.learn(fake, &question.id);
+                    lookup.learn(fake, &question.id, question.address);
                 }
             }
         }
@@ -375,15 +529,15 @@ mod tests {
     fn a_liar_captures_one_path_of_three() {
         let mut lookup = lookup(100..140);
         assert_eq!(ask_all(&mut lookup), [100, 101, 102]);
-        lookup.answered(&NodeId([100; 20]));
-        (1..21).for_each(|number| lookup.learn(contact(number), &NodeId([100; 20])));
+        lookup.answered(&NodeId([100; 20]), contact(100).address);
+        (1..21).for_each(|number| lookup.learn(contact(number), &NodeId([100; 20]), contact(100).address));
         let mut asked = Vec::new();
         for _ in 0..9 {
             for number in ask_all(&mut lookup) {
                 asked.push(number);
             }
             for number in [101, 102].into_iter().chain(asked.clone()) {
-                lookup.answered(&NodeId([number; 20]));
+                lookup.answered(&NodeId([number; 20]), contact(number).address);
             }
         }
         assert!(asked.iter().any(|number| *number > 100), "{asked:?}");
@@ -400,12 +554,65 @@ mod tests {
     }
 
     #[test]
-    fn the_second_address_is_tried_after_the_first() {
+    fn another_address_of_a_node_is_tried_too_because_the_first_may_be_a_lie() {
         let mut lookup = lookup(1..2);
         let moved = SocketAddr::from(([198, 18, 77, 1], 5004));
         lookup.offer(Contact { address: moved, ..contact(1) });
+        let asked: Vec<SocketAddr> =
+            core::iter::from_fn(|| lookup.ask(Instant::ZERO)).map(|question| question.address).collect();
+        assert_eq!(asked, [contact(1).address, moved]);
+        (0..50).for_each(|port| lookup.offer(Contact { address: (moved.ip(), 6_000 + port).into(), ..contact(1) }));
+        assert_eq!(lookup.len(), MAX_RIVALS);
+    }
+
+    #[test]
+    fn the_other_family_is_tried_after_the_first() {
+        let mut lookup = lookup(1..2);
+        let v6 = "[2001:db8::1]:5004".parse().unwrap();
+        lookup.offer(Contact { address: v6, ..contact(1) });
         assert_eq!(lookup.ask(Instant::ZERO).map(|question| question.address), Some(contact(1).address));
-        lookup.missed(&NodeId([1; 20]));
-        assert_eq!(lookup.ask(Instant::ZERO).map(|question| question.address), Some(moved));
+        lookup.missed(&NodeId([1; 20]), contact(1).address);
+        assert_eq!(lookup.ask(Instant::ZERO).map(|question| question.address), Some(v6));
+    }
+
+    /// Every answer of 1 and of those it invents names twenty more, ever nearer, and each in a network of its own.
+    #[test]
+    fn f14_inventions_without_end_do_not_keep_the_honest_nodes_from_being_asked() {
+        for answers in [true, false] {
+            let known: Vec<Contact> = (1..8).map(contact).collect();
+            let mut lookup = Lookup::new(TARGET, Goal::Find, &known, 1, known.len(), Instant::ZERO);
+            let (mut honest, mut next) = (0, 0_u32);
+            while !lookup.is_done(Instant::ZERO) {
+                for question in core::iter::from_fn(|| lookup.ask(Instant::ZERO)).collect::<Vec<_>>() {
+                    let number = question.id.0[4];
+                    honest += u32::from(number > 1);
+                    if number > 1 || (number == 0 && !answers) {
+                        lookup.missed(&question.id, question.address);
+                        continue;
+                    }
+                    lookup.answered(&question.id, question.address);
+                    for _ in 0..20 {
+                        next += 1;
+                        let mut fake = contact(0);
+                        fake.address = SocketAddr::from((core::net::Ipv4Addr::from(0x0a00_0000 + 256 * next), 5004));
+                        fake.id.0[16..].copy_from_slice(&(u32::MAX - next).to_be_bytes());
+                        lookup.learn(fake, &question.id, question.address);
+                    }
+                }
+            }
+            assert!(honest >= 5, "{honest}, inventions answer: {answers}");
+        }
+    }
+
+    #[test]
+    fn f14_eight_nodes_of_one_network_are_believed_per_search() {
+        let mut lookup = lookup(100..103);
+        ask_all(&mut lookup);
+        lookup.answered(&NodeId([100; 20]), contact(100).address);
+        for number in 1..60 {
+            let address = SocketAddr::from(([198, 19, 0, number], 5004));
+            lookup.learn(Contact { address, ..contact(number) }, &NodeId([100; 20]), contact(100).address);
+        }
+        assert_eq!(lookup.len(), 3 + CROWD_PER_SEARCH);
     }
 }

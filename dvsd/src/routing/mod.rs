@@ -71,6 +71,8 @@ mod attack_tests;
 #[cfg(test)]
 mod bound_tests;
 #[cfg(test)]
+mod finding_tests;
+#[cfg(test)]
 mod lan_tests;
 #[cfg(test)]
 mod nat_tests;
@@ -144,16 +146,16 @@ impl RoutingConfig {
 /// What the routing layer has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoutingEvent {
-    /// A peer was found.
+    /// A peer was found: somebody who says so answered. May come again for the same peer, with other addresses.
     Found {
         /// The peer.
         target: NodeId,
-        /// Where it answered, with the round-trip time, quickest first; at least one.
+        /// Where it answered, with the round-trip time, quickest first; at least one, none reported before.
         addresses: Vec<(SocketAddr, Duration)>,
         /// How long the search took.
         took: Duration,
     },
-    /// A peer was not found.
+    /// A peer was not found, or nowhere else than reported. The search is over.
     NotFound {
         /// The peer.
         target: NodeId,
@@ -422,8 +424,17 @@ impl Routing {
 
     /// Finds `target`: the addresses in `hints` and those other nodes report are probed, and whichever answer are
     /// reported by [`RoutingEvent::Found`]. A search already under way for `target` takes the hints and goes on.
+    ///
+    /// Who answers a probe may lie. So the search is not over then: unless it is cancelled it goes on by itself a
+    /// second later and reports further addresses, each once, until nothing is left to try. Then, or when nothing was
+    /// found at all, [`RoutingEvent::NotFound`] ends it, 17 s after its beginning at the latest.
     pub fn find(&mut self, target: NodeId, hints: &[SocketAddr], now: Now, random: &mut Random) {
         self.start_search(target, hints, now.mono, random);
+    }
+
+    /// Whether a search for `target` is under way or rests: more may be found.
+    pub fn is_searching(&self, target: NodeId) -> bool {
+        self.searches.contains_key(&target)
     }
 
     /// Forgets the search for `target`; nothing is reported.
@@ -497,7 +508,7 @@ impl Routing {
         Deadline::earliest([
             due(self.requests.next_due(), "routing request"),
             due(self.proofs.next_due(), "routing proof"),
-            due(self.searches.values().filter_map(Search::next_due).min(), "routing probe"),
+            due(self.searches.values().map(Search::due_at).min(), "routing probe"),
             due(self.lookups.values().map(Lookup::next_due).min(), "routing lookup"),
             due(self.table.next_check(), "routing check"),
             due(self.punches.values().filter_map(Punch::next_due).min(), "routing punch"),

@@ -9,8 +9,8 @@ use super::sim_nat::{Gateway, Kind};
 use super::*;
 use crate::wire::kind;
 
-/// One-way delay of the networks here, in microseconds: links of 50 ms.
-const LINK: (u64, u64) = (25_000, 25_000);
+/// One-way delay of the networks here, in microseconds.
+const LINK: (u64, u64) = (50_000, 50_000);
 /// Public nodes.
 const PUBLIC: u32 = 14;
 const KINDS: [Option<Kind>; 5] =

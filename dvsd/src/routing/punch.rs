@@ -101,7 +101,7 @@ pub(super) struct Punch {
     /// Where PINGs were sent to because of a teller.
     tried: Vec<SocketAddr>,
     was_forwarded: bool,
-    /// The peer has answered.
+    /// The peer, or whoever says so, has answered.
     is_over: bool,
 }
 
@@ -274,7 +274,7 @@ impl Routing {
             return;
         };
         punch.was_forwarded = true;
-        search.note_forwarded();
+        search.note_forwarded(address);
         if !punch.is_over && punch.start_burst(Burst::new(target, address, now)) {
             search.expect(address, now);
         }
@@ -291,7 +291,14 @@ impl Routing {
         search.expect(from, now) && self.ask(from, Some(id), None, Purpose::Probe, now, random)
     }
 
-    /// The peer has answered a PING.
+    /// Whoever answered was not the peer, or no session came about: the tellers may still be of use.
+    pub(super) fn resume_punch(&mut self, target: &NodeId) {
+        if let Some(punch) = self.punches.get_mut(target) {
+            punch.is_over = false;
+        }
+    }
+
+    /// The peer, or whoever says so, has answered a PING.
     pub(super) fn punch_answered(&mut self, target: NodeId, now: Instant) {
         if !self.searches.contains_key(&target) {
             return;

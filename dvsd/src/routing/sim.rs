@@ -23,6 +23,9 @@ pub(super) struct Sent {
     pub(super) datagram: Vec<u8>,
 }
 
+/// What answers at addresses where no node is.
+pub(super) type Outsiders = Box<dyn FnMut(&Sent) -> Vec<Sent>>;
+
 /// The network.
 pub(super) struct Mesh {
     pub(super) nodes: BTreeMap<SocketAddr, Routing>,
@@ -39,6 +42,10 @@ pub(super) struct Mesh {
     pub(super) gateways: BTreeMap<SocketAddr, Gateway>,
     /// Nodes on one switch: they hear each other's multicasts.
     pub(super) switch: BTreeSet<SocketAddr>,
+    /// Everything that arrived at a node since the test cleared it, if `records`.
+    pub(super) arrived: Vec<Sent>,
+    /// Whatever arrives where no node is goes here; the answers travel like all others.
+    pub(super) outsiders: Option<Outsiders>,
     events: BTreeMap<SocketAddr, Vec<RoutingEvent>>,
     flying: BTreeMap<(Instant, u64), Sent>,
     timers: BTreeSet<(Instant, SocketAddr)>,
@@ -78,6 +85,8 @@ impl Mesh {
             records: false,
             gateways: BTreeMap::new(),
             switch: BTreeSet::new(),
+            arrived: Vec::new(),
+            outsiders: None,
             events: BTreeMap::new(),
             flying: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -140,6 +149,7 @@ impl Mesh {
                 matches!(event, RoutingEvent::Found { target: t, .. } | RoutingEvent::NotFound { target: t, .. } if *t == target)
             });
             if let Some(event) = ended {
+                self.with(at, |node, _, _| node.cancel(target));
                 return (event, self.now.since(started));
             }
             assert!(self.now.since(started) < Duration::from_secs(20), "a find never ends");
@@ -195,6 +205,11 @@ impl Mesh {
         if self.flying.first_key_value().is_some_and(|((arrival, _), _)| *arrival == at) {
             let (_, sent) = self.flying.pop_first().unwrap();
             let Some(to) = self.receiver(&sent) else { return };
+            if !self.nodes.contains_key(&to) {
+                self.ask_outsiders(&sent);
+            } else if self.records {
+                self.arrived.push(sent.clone());
+            }
             self.with(to, |node, now, random| _ = node.handle(sent.from, &sent.datagram, now, random));
         } else {
             let (_, at) = *self.timers.first().unwrap();
@@ -222,6 +237,15 @@ impl Mesh {
         }
         let from = self.gateways.get_mut(&at).map_or(at, |gateway| gateway.lets_out(to, self.now));
         self.inject(from, to, datagram);
+    }
+
+    fn ask_outsiders(&mut self, sent: &Sent) {
+        let answers = self.outsiders.as_mut().map(|outsiders| outsiders(sent)).unwrap_or_default();
+        for Sent { from, to, datagram } in answers {
+            if self.random.below(100) >= self.loss {
+                self.inject(from, to, datagram);
+            }
+        }
     }
 
     fn drain(&mut self, at: SocketAddr) {

@@ -198,6 +198,15 @@ impl Table {
         }
     }
 
+    /// The bucket of `target` is due for a refresh again if it still has room.
+    pub(super) fn search_again(&mut self, target: &NodeId, now: Instant) {
+        let bucket = self.bucket_of(target);
+        let has_room = self.bucket(bucket).len() < K;
+        if let Some(stamp) = self.refreshed.get_mut(bucket).filter(|_| has_room) {
+            *stamp = Stamp::before(now, 2 * REFRESH);
+        }
+    }
+
     /// Makes every bucket due for a refresh, as after joining.
     pub(super) fn forget_refreshes(&mut self) {
         self.refreshed.clear();

@@ -165,6 +165,18 @@ fn joining_is_retried_until_somebody_answers() {
 }
 
 #[test]
+fn bootstrap_nodes_that_are_named_one_after_the_other_are_all_asked_at_once() {
+    let mut mesh = Mesh::new(17);
+    mesh.records = true;
+    mesh.add(address(1));
+    for seed in [0, 2, 3].map(address) {
+        mesh.join(address(1), &[seed]);
+        assert_eq!(mesh.sent.iter().filter(|datagram| datagram.to == seed).count(), 1);
+    }
+    assert_eq!(mesh.sent.len(), 3, "and nobody twice");
+}
+
+#[test]
 fn two_finds_of_one_node_share_their_requests() {
     let mut mesh = Mesh::joined(12, 60);
     let (at, target) = (address(3), NodeId([0x55; 20]));
@@ -175,6 +187,66 @@ fn two_finds_of_one_node_share_their_requests() {
     mesh.run_for(Duration::from_secs(10));
     let ended = |event: &&RoutingEvent| matches!(event, RoutingEvent::NotFound { .. });
     assert_eq!(mesh.take_events(at).iter().filter(ended).count(), 1);
+}
+
+#[test]
+fn a_find_beside_other_lookups_keeps_its_budget_and_takes_what_they_learn() {
+    let mut mesh = Mesh::joined(12, 60);
+    let at = address(500);
+    mesh.add(at);
+    mesh.join(at, &[address(0)]);
+    mesh.find(at, id_of(address(20)), &[]);
+    mesh.find(at, NodeId([0x55; 20]), &[]);
+    let mut most = 0;
+    let started = mesh.now;
+    while mesh.now.since(started) < Duration::from_secs(20) {
+        most = most.max(mesh.nodes[&at].lookups.values().map(lookup::Lookup::requests).max().unwrap_or(0));
+        mesh.step();
+    }
+    let events = mesh.take_events(at);
+    assert!(events.iter().any(|event| found(event).is_some_and(|addresses| addresses[0].0 == address(20))));
+    let why = Missing::Unknown;
+    assert!(events.contains(&RoutingEvent::NotFound { target: NodeId([0x55; 20]), why }), "{events:?}");
+    assert!(most <= lookup::BUDGET, "{most}");
+    assert_eq!((mesh.status(at).lookups, mesh.status(at).found, mesh.status(at).not_found), (0, 1, 1));
+}
+
+/// The target joins through the searcher itself: nobody else has heard of it yet.
+#[test]
+fn a_peer_that_is_met_while_it_is_searched_for_is_found() {
+    let mut mesh = Mesh::joined(23, 30);
+    let (at, late) = (address(3), address(500));
+    mesh.find(at, id_of(late), &[]);
+    mesh.add(late);
+    mesh.join(late, &[at]);
+    mesh.run_for(Duration::from_secs(2));
+    let events = mesh.take_events(at);
+    assert!(events.iter().any(|event| found(event).is_some_and(|addresses| addresses[0].0 == late)), "{events:?}");
+}
+
+#[test]
+fn a_found_peer_is_searched_for_until_the_search_is_cancelled_and_told_once() {
+    let mut mesh = Mesh::joined(24, 60);
+    let (at, target) = (address(3), id_of(address(9)));
+    mesh.find(at, target, &[]);
+    mesh.run_for(Duration::from_millis(900));
+    assert_eq!(mesh.take_events(at).iter().filter(|event| found(event).is_some()).count(), 1);
+    let rested = mesh.status(at).requests;
+    mesh.run_for(Duration::from_secs(17));
+    assert!(mesh.status(at).requests > rested, "it goes on by itself");
+    let why = Missing::Unreachable;
+    assert_eq!(mesh.take_events(at), [RoutingEvent::NotFound { target, why }], "nothing is told twice");
+    assert!(!mesh.nodes[&at].is_searching(target));
+    assert_eq!((mesh.status(at).found, mesh.status(at).not_found), (1, 0));
+}
+
+#[test]
+fn a_peer_that_is_known_but_silent_is_unreachable() {
+    let mut mesh = Mesh::joined(25, 30);
+    let gone = address(9);
+    mesh.remove(gone);
+    let (event, _) = mesh.find_to_end(address(3), id_of(gone));
+    assert_eq!(event, RoutingEvent::NotFound { target: id_of(gone), why: Missing::Unreachable });
 }
 
 #[test]

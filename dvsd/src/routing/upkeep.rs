@@ -138,6 +138,11 @@ impl Upkeep {
         [self.next_try, changed, self.neighbours, self.tick].into_iter().flatten().min()
     }
 
+    /// Whether the first tries to join are under way.
+    const fn is_trying(&self) -> bool {
+        self.next_try.is_some() && self.tries < QUICK_TRIES && self.tries > 0
+    }
+
     fn pause(&self) -> Duration {
         match self.tries.checked_sub(QUICK_TRIES) {
             None => QUICK_TRY,
@@ -203,7 +208,9 @@ impl Routing {
                 self.upkeep.seeds.pop_front();
             }
             self.upkeep.seeds.push_back(address);
-            if self.upkeep.online {
+            // While we try to join, the next try would come too late: once one has answered nobody else is asked, and
+            // the other address of a node in two families would never be used.
+            if self.upkeep.online || self.upkeep.is_trying() {
                 self.ask(address, None, Some(self.config.node_id), Purpose::Bootstrap, now, random);
             }
         }
@@ -213,8 +220,7 @@ impl Routing {
     /// If offline, tries to join now, whatever the pause.
     pub(super) fn hurry_bootstrap(&mut self, now: Instant, random: &mut Random) {
         let is_hopeless = self.upkeep.seeds.is_empty() && self.upkeep.saved.is_empty() && self.table.len() == 0;
-        let is_quick = self.upkeep.next_try.is_some() && self.upkeep.tries < QUICK_TRIES && self.upkeep.tries > 0;
-        if self.upkeep.online || is_hopeless || is_quick {
+        if self.upkeep.online || is_hopeless || self.upkeep.is_trying() {
             return;
         }
         (self.upkeep.next_try, self.upkeep.tries) = (Some(now), 0);

@@ -113,7 +113,8 @@ impl Sessions {
     }
 
     /// Begins a handshake with `peer` along `paths`, each with its round-trip time if known; the paths begin 250 ms
-    /// apart. Nothing happens if there is a session with the peer or an attempt already.
+    /// apart and have 8 s each, eight of them at a time. An attempt already under way takes those that are new to it.
+    /// Nothing happens if there is a session with the peer.
     pub fn connect(
         &mut self,
         local: LocalId,
@@ -122,7 +123,12 @@ impl Sessions {
         now: Now,
         random: &mut Random,
     ) {
-        if self.dials.contains_key(&(local, peer)) || self.session_of(local, peer).is_some() {
+        if self.session_of(local, peer).is_some() {
+            return;
+        }
+        if let Some(dial) = self.dials.get_mut(&(local, peer)) {
+            dial.add(paths, now.mono);
+            dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
             return;
         }
         if paths.is_empty() || !self.locals.contains_key(&local) {
@@ -132,6 +138,11 @@ impl Sessions {
         let mut dial = Dial::new(paths, now.mono);
         dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
         self.dials.insert((local, peer), dial);
+    }
+
+    /// Whether an attempt to reach `peer` is under way, up to its last step.
+    pub fn is_connecting(&self, local: LocalId, peer: NodeId) -> bool {
+        self.dials.contains_key(&(local, peer)) || self.session_of(local, peer).is_some()
     }
 
     /// Gives up an attempt; no event follows.
@@ -279,12 +290,12 @@ impl Sessions {
         }
         let slot = self.dialled_slot(now)?;
         let dials = &mut self.dials;
-        let found = dials.iter_mut().find_map(|(key, dial)| Some((*key, dial.until(), dial.find(&path, &sid)?)));
-        let ((local, peer), until, attempt) = found.ok_or(Drop::UnknownHandshake)?;
+        let found = dials.iter_mut().find_map(|(key, dial)| Some((*key, dial.find(&path, &sid)?)));
+        let ((local, peer), attempt) = found.ok_or(Drop::UnknownHandshake)?;
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::UnknownHandshake)?;
         let pin = self.pins.get(&peer).copied();
         let state = attempt.state.take().ok_or(Drop::UnknownHandshake)?;
-        let (rtt, interval) = (attempt.rtt(now), attempt.interval);
+        let (rtt, interval, until) = (attempt.rtt(now), attempt.interval, attempt.until);
         match state.read(datagram, &HandshakeLocal { identity: &identity, slot: Slot::Short(slot), pin }) {
             Ok(initiated) => {
                 let next = now + random.jittered(interval);
@@ -468,7 +479,8 @@ impl Sessions {
     fn time_dials(&mut self, now: Instant, random: &mut Random) {
         let mut over = Vec::new();
         for ((local, peer), dial) in &mut self.dials {
-            if dial.until() <= now {
+            dial.tend(now);
+            if dial.is_over() {
                 over.push((*local, *peer, dial.other_version));
             } else {
                 dial.handle_timeout(*peer, now, random, &mut self.transmits);
@@ -539,7 +551,7 @@ impl Sessions {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let dials = self.dials.values().map(|dial| Some(Deadline::new(dial.next_due(), "HS_INIT again")));
+        let dials = self.dials.values().map(|dial| dial.next_due().map(|at| Deadline::new(at, "HS_INIT again")));
         let half_open = self.half_open.values().map(|open| Some(Deadline::new(open.until(), "half-open handshake")));
         let sessions = self.sessions.values().map(|session| {
             let (at, reason) = session.next_due();

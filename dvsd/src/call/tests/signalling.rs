@@ -160,7 +160,7 @@ fn who_is_found_but_does_not_speak_is_unreachable() {
     let mut pair = Pair::new(1);
     pair.reachable = false;
     pair.dial(0);
-    pair.run(LOOKUP + secs(7));
+    pair.run(secs(22));
     assert_eq!(pair.ends[0].last().state, State::Connecting);
     pair.run(secs(1));
     assert_eq!(pair.ends[0].last().cause, Some(EndCause::Unreachable));
