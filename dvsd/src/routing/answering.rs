@@ -53,24 +53,27 @@ impl Routing {
             _ => return Err(Drop::Unsolicited),
         };
         let is_proven = self.admit(from, id, token, now)?;
-        let nominates = match target {
-            None if self.answers_search(id, from, now, random) => false,
-            _ => packet.flags & flag::READ_ONLY == 0 && self.wants_to_know(id, from, now),
+        let nomination = match target {
+            None if self.answers_search(id, from, now, random) => Nomination::Refused,
+            _ if packet.flags & flag::READ_ONLY != 0 => Nomination::Refused,
+            _ => self.nominate(id, from, now),
         };
         if is_proven {
             self.note_contact(id, from, Some(packet.txid), now);
             self.warm.asked(from, packet.txid);
         }
-        self.public.hear_request(from, now);
+        self.public.hear_request(from, target.is_none(), now);
         let allowance = if is_proven { MAX_DATAGRAM } else { AMPLIFICATION * length };
-        let allowance = allowance - if nominates { PING_LEN } else { 0 };
+        // Whoever waits for room gets its PING later.
+        let is_pinged = matches!(nomination, Nomination::Wanted | Nomination::Waiting);
+        let allowance = allowance - if is_pinged { PING_LEN } else { 0 };
         let asker = Asker { from, id, flags: packet.flags, txid: packet.txid, allowance };
         match target {
             Some(target) => self.answer_route(&asker, target),
             None => self.answer_ping(&asker),
         }
         self.warm.sent(from, None, now, random);
-        if nominates {
+        if nomination == Nomination::Wanted {
             self.ask(from, Some(id), None, Purpose::Nominate, now, random);
         }
         Ok(())
@@ -91,13 +94,13 @@ impl Routing {
         if self.limits.admit(from, is_proven, now) { Ok(is_proven) } else { Err(Drop::RateLimited) }
     }
 
-    fn wants_to_know(&mut self, id: NodeId, from: SocketAddr, now: Instant) -> bool {
-        self.is_believable(from, from)
+    fn nominate(&mut self, id: NodeId, from: SocketAddr, now: Instant) -> Nomination {
+        let is_storable = self.is_believable(from, from)
             && !self.strikes.is_ignored(from, now)
             && self.requests.has_room(Purpose::Nominate)
             && !self.requests.is_nominating(from)
-            && !self.is_lesser(&id, from)
-            && self.table.nominate(id, from, now) == Nomination::Wanted
+            && !self.is_lesser(&id, from);
+        if is_storable { self.table.nominate(id, from, now) } else { Nomination::Refused }
     }
 
     fn answer_ping(&mut self, asker: &Asker) {

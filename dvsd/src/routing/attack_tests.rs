@@ -157,6 +157,16 @@ fn f10_an_unproven_request_gets_at_most_three_times_its_bytes() {
 }
 
 #[test]
+fn f10_the_ping_of_one_who_waits_for_room_is_paid_for_in_advance() {
+    let mut victim = Victim::new();
+    (1..=80).for_each(|number| victim.befriend(number));
+    victim.handle(address(1_000), &route_req(NodeId([0xff; 20]), 0)).unwrap();
+    let sent = victim.sent();
+    assert_eq!((victim.node.table.waiting() > 0, sent.len()), (true, 1), "the bucket is full");
+    assert!(bytes_to(&sent, address(1_000)) + 40 <= 3 * ROUTE_REQ_LEN);
+}
+
+#[test]
 fn f10_a_padded_request_gets_all_and_so_does_one_with_the_token() {
     let mut victim = Victim::new();
     (1..=30).for_each(|number| victim.befriend(number));

@@ -30,6 +30,10 @@ struct Node {
     id: NodeId,
     address: SocketAddr,
     noted: Instant,
+    /// The user named it.
+    is_seed: bool,
+    /// It did not know us yet: it is natural that it PINGs us now.
+    is_first: bool,
 }
 
 /// The nodes, longest known first, one per prefix; and where anything came from, proven or not, the latest last: it
@@ -41,21 +45,23 @@ pub(super) struct Public {
 }
 
 impl Public {
-    fn note(&mut self, id: NodeId, address: SocketAddr, now: Instant) {
-        let is_near = |known: &Node| Prefix::of(known.address) == Prefix::of(address);
-        if Scope::of(address) != Scope::Global || self.nodes.iter().any(is_near) {
+    fn note(&mut self, node: Node) {
+        let is_near = |known: &Node| Prefix::of(known.address) == Prefix::of(node.address);
+        if Scope::of(node.address) != Scope::Global || self.nodes.iter().any(is_near) {
             return;
         }
         if self.nodes.len() >= MAX_PUBLIC {
             self.nodes.pop();
         }
-        self.nodes.push(Node { id, address, noted: now });
+        self.nodes.push(node);
     }
 
     /// A request came from `address`. If its sender was noted just now, that was perhaps too soon: the request may have
     /// left before ours arrived, and opened a NAT.
-    pub(super) fn hear_request(&mut self, address: SocketAddr, now: Instant) {
-        self.nodes.retain(|known| known.address != address || now.since(known.noted) >= CROSSING);
+    pub(super) fn hear_request(&mut self, address: SocketAddr, is_ping: bool, now: Instant) {
+        let is_expected = |known: &Node| known.is_seed || (is_ping && known.is_first);
+        let has_crossed = |known: &Node| now.since(known.noted) < CROSSING && !is_expected(known);
+        self.nodes.retain(|known| known.address != address || !has_crossed(known));
         self.hear(address, now);
     }
 
@@ -101,7 +107,8 @@ impl Routing {
             || self.contacts.fresh(id, now).next().is_some()
             || self.table.silence(&id, now).is_some_and(|silence| silence < SILENCE);
         if is_seed || (is_known_by_word && !was_heard) {
-            self.public.note(id, request.to, now);
+            let is_first = self.table.silence(&id, now).is_none();
+            self.public.note(Node { id, address: request.to, noted: now, is_seed, is_first });
         }
     }
 
