@@ -33,7 +33,7 @@ cargo xtask COMMAND
                                        --dead PCT         so many nodes are switched off
                                        --churn MINUTES    nodes come and go, with this median uptime
                                        --malicious PCT    so many nodes lie; --strategy silence, neighbours, claims,
-                                                          forgery or mixed; --attackers spread or crowded
+                                                          forgery, both or mixed; --attackers spread or crowded
                                        --paths 1|3        disjoint paths (1)
                                        --proofs           nodes prove their IDs
                                        --loss PCT         so many datagrams are lost

@@ -74,7 +74,7 @@ impl Adversary {
 
     /// The strategy of this attacker.
     fn strategy_of(&self, attacker: u32) -> Strategy {
-        let pure = [Strategy::Silence, Strategy::Neighbours, Strategy::Claims, Strategy::Forgery];
+        let [pure @ .., Strategy::Mixed] = &Strategy::ALL else { return self.strategy };
         match self.strategy {
             Strategy::Mixed => pure.get(attacker as usize % pure.len()).copied().unwrap_or(Strategy::Silence),
             pure => pure,
@@ -94,13 +94,26 @@ impl Adversary {
         match self.strategy_of(attacker) {
             Strategy::Silence | Strategy::Mixed => None,
             Strategy::Neighbours => Some(friends()),
-            Strategy::Claims => {
-                self.play(attacker, asker, *target, now);
-                let claim = Entry { caps: 0, id: *target, address: population.address(attacker) };
-                Some([vec![claim], friends()].concat().into_iter().take(MAX_ENTRIES).collect())
+            Strategy::Claims => Some(with(self.claim(population, attacker, asker, target, now), friends())),
+            Strategy::Both => {
+                let claim = self.claim(population, attacker, asker, target, now);
+                Some(with(claim, self.forge(population, asker, target, now)))
             }
             Strategy::Forgery => Some(self.forge(population, asker, target, now)),
         }
+    }
+
+    /// The target, at the address of an attacker that answers in its name from now on.
+    fn claim(
+        &mut self,
+        population: &Population,
+        attacker: u32,
+        asker: SocketAddr,
+        target: &NodeId,
+        now: Instant,
+    ) -> Entry {
+        self.play(attacker, asker, *target, now);
+        Entry { caps: 0, id: *target, address: population.address(attacker) }
     }
 
     /// Names closer to `target` than anybody, at the addresses of attackers that play them from now on.
@@ -140,6 +153,11 @@ impl Adversary {
     }
 }
 
+/// A list of nodes that begins with `claim`.
+fn with(claim: Entry, others: Vec<Entry>) -> Vec<Entry> {
+    core::iter::once(claim).chain(others).take(MAX_ENTRIES).collect()
+}
+
 /// A token that is worth nothing, which its bearer finds out from the one who gave it only.
 const TOKEN: Token = Token([0x66; 8]);
 
@@ -159,4 +177,97 @@ fn is_believable(nets: &mut BTreeMap<[u8; 3], usize>, address: SocketAddr) -> bo
     let count = nets.entry([a, b, c]).or_default();
     *count += 1;
     *count <= BELIEVED_PER_NET
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::population::Role;
+    use crate::sim::settings::{Attackers, Settings};
+
+    const TARGET: NodeId = NodeId([0x5a; 20]);
+
+    struct Stage {
+        population: Population,
+        adversary: Adversary,
+        asker: SocketAddr,
+        attacker: u32,
+    }
+
+    impl Stage {
+        fn new(strategy: Strategy, attackers: Attackers) -> Self {
+            let population = Population::new(&Settings { malicious: 20.0, attackers, ..Settings::healthy(1_000, 1) });
+            let honest = (0..1_000).find(|node| population.role(*node) == Role::Honest).unwrap();
+            let (asker, attacker) = (population.address(honest), population.hostile()[0]);
+            Self { population, adversary: Adversary::new(strategy, 1), asker, attacker }
+        }
+
+        fn reply(&mut self, attacker: u32, message: Message) -> Reply {
+            let datagram = Packet { flags: 0, caps: 0, txid: 1, message }.emit();
+            self.adversary.reply(&self.population, attacker, self.asker, &datagram, Instant::ZERO)
+        }
+
+        fn told(&mut self) -> Vec<Entry> {
+            let question = Message::RouteReq { origin: NodeId([1; 20]), target: TARGET, token: TOKEN, padding: 0 };
+            let Reply::Lie(datagram) = self.reply(self.attacker, question) else { return Vec::new() };
+            match Packet::parse(&datagram).unwrap().message {
+                Message::RouteRes { entries, .. } => entries,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        /// Who answers a PING at `address`.
+        fn pinged(&mut self, address: SocketAddr) -> Option<NodeId> {
+            let there = self.population.at(address).unwrap();
+            let Reply::Lie(datagram) = self.reply(there, Message::Ping { origin: NodeId([1; 20]), token: TOKEN })
+            else {
+                return None;
+            };
+            match Packet::parse(&datagram).unwrap().message {
+                Message::Pong { responder, .. } => Some(responder),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_neighbours_are_attackers_only() {
+        let mut stage = Stage::new(Strategy::Neighbours, Attackers::Spread);
+        let told = stage.told();
+        assert_eq!(told.len(), MAX_ENTRIES);
+        let role = |entry: &Entry| stage.population.role(stage.population.at(entry.address).unwrap());
+        assert!(told.iter().all(|entry| role(entry) == Role::Hostile));
+    }
+
+    #[test]
+    fn whoever_claims_to_be_the_target_answers_in_its_name() {
+        let mut stage = Stage::new(Strategy::Claims, Attackers::Spread);
+        let attacker = stage.population.address(stage.attacker);
+        assert_eq!(stage.pinged(attacker), None);
+        assert!(stage.told().iter().any(|entry| entry.id == TARGET && entry.address == attacker));
+        assert_eq!(stage.pinged(attacker), Some(TARGET));
+    }
+
+    #[test]
+    fn forged_names_are_closer_than_anybody_and_answer() {
+        let mut stage = Stage::new(Strategy::Forgery, Attackers::Spread);
+        let told = stage.told();
+        let closest = stage.population.closest(&(0..1_000).collect::<Vec<_>>(), &TARGET, 1);
+        let nearest = stage.population.id(closest[0]).distance(&TARGET);
+        assert!(!told.is_empty());
+        for entry in told {
+            assert!(entry.id.distance(&TARGET) < nearest);
+            assert_eq!(stage.pinged(entry.address), Some(entry.id));
+        }
+    }
+
+    #[test]
+    fn crowded_attackers_name_as_many_as_are_believed() {
+        let mut stage = Stage::new(Strategy::Neighbours, Attackers::Crowded);
+        let mut nets: BTreeMap<_, usize> = BTreeMap::new();
+        for entry in stage.told() {
+            *nets.entry(dvsd::path::Prefix::of(entry.address)).or_default() += 1;
+        }
+        assert!(!nets.is_empty() && nets.values().all(|count| *count <= BELIEVED_PER_NET));
+    }
 }

@@ -63,3 +63,44 @@ fn learn(population: &Population, known: &mut Vec<Known>, teller: u32, target: u
     debug_assert!(told.len() >= K || told.contains(&target));
     told.contains(&target)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::dice::Dice;
+    use crate::sim::settings::Settings;
+
+    /// Rounds and messages, on average over many lookups.
+    fn average(settings: &Settings) -> (f64, f64) {
+        const LOOKUPS: u32 = 3_000;
+        let population = Population::new(settings);
+        let mut dice = Dice::new(1, "test", 0);
+        let mut living = || {
+            let mut nodes = core::iter::repeat_with(|| dice.below(settings.nodes as u64) as u32);
+            nodes.find(|node| population.role(*node) == Role::Honest).unwrap()
+        };
+        let (mut rounds, mut messages) = (0, 0);
+        for _ in 0..LOOKUPS {
+            let (origin, target) = (living(), living());
+            let cost = if origin == target { None } else { lookup(&population, origin, target) };
+            rounds += cost.map_or(0, |cost| cost.rounds);
+            messages += cost.map_or(0, |cost| cost.messages);
+        }
+        (f64::from(rounds) / f64::from(LOOKUPS), f64::from(messages) / f64::from(LOOKUPS))
+    }
+
+    /// What other simulations of the same lookup came to.
+    #[test]
+    fn lookups_with_perfect_tables_cost_what_is_known() {
+        for (nodes, rounds, messages) in [(1_000, 0.90, 2.7), (10_000, 1.43, 4.3)] {
+            let cost = average(&Settings::healthy(nodes, 1));
+            assert!((cost.0 - rounds).abs() < 0.04 && (cost.1 - messages).abs() < 0.12, "{nodes}: {cost:?}");
+        }
+    }
+
+    #[test]
+    fn dead_nodes_cost_rounds() {
+        let settings = Settings { dead: 30.0, ..Settings::healthy(10_000, 1) };
+        assert!(average(&settings).0 > average(&Settings::healthy(10_000, 1)).0 + 0.1);
+    }
+}

@@ -338,3 +338,77 @@ fn crowded_address(rank: u32) -> SocketAddr {
     let port = PORT.saturating_add((row / HOSTS) as u16);
     SocketAddr::from(([CROWDED, 0, net as u8, 1 + (row % HOSTS) as u8], port))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn population(settings: &Settings) -> Population {
+        Population::new(settings)
+    }
+
+    fn attacked(attackers: Attackers) -> Settings {
+        Settings { malicious: 20.0, dead: 10.0, attackers, ..Settings::healthy(3_000, 1) }
+    }
+
+    #[test]
+    fn every_node_is_found_again_at_its_address() {
+        for attackers in [Attackers::Spread, Attackers::Crowded] {
+            let population = population(&attacked(attackers));
+            assert!((0..3_000).all(|node| population.at(population.address(node)) == Some(node)));
+        }
+        assert_eq!(population(&attacked(Attackers::Spread)).at(OBSERVER), None);
+    }
+
+    #[test]
+    fn addresses_are_global_and_each_in_a_net_of_its_own() {
+        let mut nets = std::collections::BTreeSet::new();
+        for node in (0..4_000_000).step_by(997) {
+            let address = own_address(node);
+            assert_eq!(dvsd::path::Scope::of(address), dvsd::path::Scope::Global, "{address}");
+            assert!(nets.insert(dvsd::path::Prefix::of(address)), "{address}");
+        }
+    }
+
+    #[test]
+    fn crowded_attackers_share_a_few_nets() {
+        let population = population(&attacked(Attackers::Crowded));
+        let nets = population.hostile().iter().map(|node| dvsd::path::Prefix::of(population.address(*node)));
+        assert_eq!(nets.collect::<std::collections::BTreeSet<_>>().len(), CROWDS as usize);
+    }
+
+    #[test]
+    fn roles_are_given_in_proportion() {
+        let population = population(&attacked(Attackers::Spread));
+        let count = |role| (0..3_000).filter(|node| population.role(*node) == role).count();
+        assert!((500..700).contains(&count(Role::Hostile)), "{}", count(Role::Hostile));
+        assert!((240..360).contains(&count(Role::Dead)), "{}", count(Role::Dead));
+    }
+
+    #[test]
+    fn a_perfect_table_holds_twenty_of_each_far_bucket_and_all_of_the_near_ones() {
+        let population = population(&Settings::healthy(1_000, 1));
+        let (own, table) = (population.id(500), population.perfect_table(500));
+        for bucket in 0..BITS {
+            let shares = |node: &u32| *node != 500 && shared_bits(&own, &population.id(*node)) == bucket;
+            let (held, all) = (table.iter().filter(|node| shares(node)).count(), (0..1_000).filter(shares).count());
+            assert_eq!(held, all.min(K), "bucket {bucket}");
+            assert_eq!(population.perfect_bucket(500, bucket).len(), held);
+        }
+    }
+
+    #[test]
+    fn the_closest_are_those_with_the_smallest_distance() {
+        let population = population(&attacked(Attackers::Spread));
+        let target = NodeId([0x5a; 20]);
+        let mut sorted = population.hostile().to_vec();
+        sorted.sort_by_key(|node| population.id(*node).distance(&target));
+        assert_eq!(population.closest(population.hostile(), &target, 30), sorted[..30]);
+    }
+
+    #[test]
+    fn ids_are_those_of_keys_if_nodes_have_keys() {
+        let population = population(&Settings { proofs: true, ..Settings::healthy(20, 1) });
+        assert!((0..20).all(|node| population.identity(node).unwrap().public().id() == population.id(node)));
+    }
+}

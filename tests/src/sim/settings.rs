@@ -65,13 +65,15 @@ pub enum Strategy {
     Claims,
     /// Names that do not exist, closer to the target than anybody, at addresses of attackers that answer to them.
     Forgery,
+    /// Forged names, and the target itself as well.
+    Both,
     /// Each attacker has one of the above.
     Mixed,
 }
 
 impl Strategy {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Silence, Self::Neighbours, Self::Claims, Self::Forgery, Self::Mixed];
+    pub const ALL: [Self; 6] = [Self::Silence, Self::Neighbours, Self::Claims, Self::Forgery, Self::Both, Self::Mixed];
 
     /// A word for it.
     pub const fn name(self) -> &'static str {
@@ -80,6 +82,7 @@ impl Strategy {
             Self::Neighbours => "neighbours",
             Self::Claims => "claims",
             Self::Forgery => "forgery",
+            Self::Both => "both",
             Self::Mixed => "mixed",
         }
     }

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use dvs_tests::sim::settings::{Attackers, Settings, Strategy};
+use dvs_tests::sim::settings::{Attackers, Settings, Start, Strategy};
 
 /// The networks of the table.
 const NODES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -44,7 +44,7 @@ fn hostile(seed: u64) -> Vec<Settings> {
     for attackers in [Attackers::Spread, Attackers::Crowded] {
         for strategy in Strategy::ALL {
             for paths in [3, 1] {
-                let plain = Settings::healthy(ATTACKED, seed);
+                let plain = Settings { start: Start::Filled, ..Settings::healthy(ATTACKED, seed) };
                 all.push(Settings { malicious: 20.0, lookups: ATTACKED_LOOKUPS, attackers, strategy, paths, ..plain });
             }
         }
