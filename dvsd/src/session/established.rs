@@ -255,12 +255,14 @@ impl Session {
         Some(seq)
     }
 
-    /// Sends CLOSE and keeps the session until it is acknowledged, 3 s at most.
-    pub(super) fn close(&mut self, reason: Reason, now: Instant) {
-        if self.phase == Phase::Open {
+    /// Sends CLOSE and keeps the session until it is acknowledged, 3 s at most. False if it was closing already.
+    pub(super) fn close(&mut self, reason: Reason, now: Instant) -> bool {
+        let is_open = self.phase == Phase::Open;
+        if is_open {
             self.control.send(Frame::Close { reason }, now);
             self.phase = Phase::Closing(now + LINGER);
         }
+        is_open
     }
 
     /// The peer closed: nothing is sent any more but acknowledgements of the repeats.

@@ -445,6 +445,17 @@ impl Sessions {
         }
     }
 
+    /// Closes the sessions that no call uses: after a change of the network they may lead nowhere, and the peers must
+    /// not rely on them either. A session is made again when it is needed.
+    pub fn close_idle(&mut self, now: Now) {
+        for (id, session) in self.sessions.iter_mut().filter(|(_, session)| !session.liveness.in_call()) {
+            if session.close(Reason::Normal, now.mono) {
+                session.flush(now.mono, &mut self.jitter, &mut self.transmits);
+                self.events.push_back(SessionEvent::Closed { session: *id, reason: Reason::Normal });
+            }
+        }
+    }
+
     /// Whether nothing is left to wait for: no session, not even a closing one, and no attempt.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.dials.is_empty()
