@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it did not expect")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dvs_tests::sim::figures::Figures;
+use dvs_tests::sim::network::{Network, Nobody};
+use dvs_tests::sim::population::{Population, shared_bits};
 use dvs_tests::sim::settings::{Attackers, Settings, Start, Strategy};
 use dvs_tests::sim::simulate;
 
@@ -24,6 +27,28 @@ fn lookups_in_a_network_that_really_joined_cost_little_more_than_with_perfect_ta
     let (rounds, messages) = figures.ratios();
     assert!(rounds <= 1.3 && messages <= 1.5, "{rounds} {messages}");
     assert!(figures.tables.bytes <= 40_000.0, "{:?}", figures.tables);
+}
+
+/// Twenty nodes chosen blindly come from 11.6 sixteenths of their bucket, the twenty around one place from three or four.
+#[test]
+fn newcomers_get_to_know_nodes_from_all_over() {
+    const NEWCOMERS: usize = 6;
+    let settings = Settings { start: Start::Lazy, ..small(3_000, 1) };
+    let mut network = Network::new(&settings, Population::new(&settings));
+    let doors = [1_000, 2_000].map(|door| network.population.address(door));
+    let newcomers: Vec<u32> = (0..NEWCOMERS).map(|_| network.population.arrive()).collect();
+    for newcomer in &newcomers {
+        network.switch_on(*newcomer);
+        network.join(*newcomer, &doors, &mut Nobody);
+    }
+    network.run_until(network.now + Duration::from_secs(30), &mut Nobody);
+    let mut sixteenths = 0;
+    for newcomer in newcomers {
+        let own = network.population.id(newcomer);
+        let known = network.known_to(newcomer).into_iter().filter(|id| shared_bits(&own, id) == 0);
+        sixteenths += known.map(|id| id.0[0] >> 3 & 15).collect::<BTreeSet<_>>().len();
+    }
+    assert!(sixteenths >= 6 * NEWCOMERS, "{}", sixteenths as f64 / NEWCOMERS as f64);
 }
 
 #[test]

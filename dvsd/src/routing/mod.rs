@@ -81,6 +81,8 @@ mod proof_tests;
 #[cfg(test)]
 mod punch_tests;
 #[cfg(test)]
+mod refresh_tests;
+#[cfg(test)]
 mod sim;
 #[cfg(test)]
 pub(crate) mod sim_nat;
