@@ -157,7 +157,7 @@ impl World {
         self.run(Duration::from_millis(100));
         let mut body = Vec::new();
         Frame::CallInitiate { call_id: 1, attempt: 1, max_tries: 1 }.emit_body(&mut body);
-        self.from_mallory(0, |tunnel| tunnel.seal_frame(frame::CALL_INITIATE, &body));
+        self.mallory_sends(0, |tunnel| tunnel.seal_frame(frame::CALL_INITIATE, &body));
         self.act(BOB, |node, now| node.answer(None, now)).0.expect("it rings");
         assert!(self.is_talking(), "no call came about");
     }
@@ -166,7 +166,7 @@ impl World {
     pub fn step(&mut self, step: &Step<'_>) {
         let Step { op, argument, body } = *step;
         match op {
-            Op::Raw => self.to_bob(source(argument), body.to_vec()),
+            Op::Raw => self.deliver_to_bob(source(argument), body.to_vec()),
             Op::Wait => self.run(step.span()),
             Op::Again => self.again(argument, body),
             Op::Change => self.change(argument, body),
@@ -175,11 +175,11 @@ impl World {
             Op::React => self.react(body),
             Op::Init => {
                 let datagram = self.mallory.changed_init(body);
-                self.to_bob(source(argument), datagram);
+                self.deliver_to_bob(source(argument), datagram);
             }
-            Op::Text => self.from_mallory(argument, |tunnel| tunnel.seal_text(body)),
-            Op::Frame => self.from_mallory(0, |tunnel| tunnel.seal_frame(argument, body)),
-            Op::Media => self.from_mallory(0, |tunnel| tunnel.seal_media(argument, body)),
+            Op::Text => self.mallory_sends(argument, |tunnel| tunnel.seal_text(body)),
+            Op::Frame => self.mallory_sends(0, |tunnel| tunnel.seal_frame(argument, body)),
+            Op::Media => self.mallory_sends(0, |tunnel| tunnel.seal_media(argument, body)),
             Op::User => self.command(argument),
             Op::Speak => self.speak(argument, body),
         }
@@ -190,7 +190,7 @@ impl World {
         let index = usize::from(which) % self.seen.len().max(1);
         let Some(mut datagram) = self.seen.iter().rev().nth(index).cloned() else { return };
         change(&mut datagram, changes);
-        self.to_bob(source(*from), datagram);
+        self.deliver_to_bob(source(*from), datagram);
     }
 
     fn change(&mut self, which: u8, changes: &[u8]) {
@@ -216,7 +216,7 @@ impl World {
     fn knock(&mut self, argument: u8) {
         let (from, datagram) = self.mallory.knock(argument);
         self.note(&datagram);
-        self.to_bob(from, datagram);
+        self.deliver_to_bob(from, datagram);
     }
 
     fn react(&mut self, claims: &[u8]) {
@@ -226,13 +226,13 @@ impl World {
     }
 
     /// The low half of `argument` chooses where from, the high half which of Mallory's sessions.
-    fn from_mallory(&mut self, argument: u8, seal: impl FnOnce(&mut mallory::Tunnel) -> Vec<u8>) {
+    fn mallory_sends(&mut self, argument: u8, seal: impl FnOnce(&mut mallory::Tunnel) -> Vec<u8>) {
         let index = usize::from(argument >> 4) % self.mallory.tunnels.len().max(1);
         let Some(tunnel) = self.mallory.tunnels.iter_mut().rev().nth(index) else { return };
         let from = if argument & 15 == 0 { tunnel.address } else { source(argument & 15) };
         let datagram = seal(tunnel);
         self.note(&datagram);
-        self.to_bob(from, datagram);
+        self.deliver_to_bob(from, datagram);
     }
 
     fn command(&mut self, argument: u8) {
@@ -269,7 +269,7 @@ impl World {
     }
 
     /// A datagram reaches Bob now.
-    fn to_bob(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
+    fn deliver_to_bob(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
         let length = datagram.len();
         let from = Path::direct(from);
         let input = Input::Datagram { from, bytes: &mut datagram };
@@ -361,7 +361,7 @@ impl World {
         for Flying { from, to, mut datagram, .. } in due {
             self.note(&datagram);
             if to == self.hosts[BOB].address {
-                self.to_bob(from, datagram);
+                self.deliver_to_bob(from, datagram);
             } else if to == self.hosts[ALICE].address {
                 self.input(ALICE, Input::Datagram { from: Path::direct(from), bytes: &mut datagram });
             } else if mallory::is_at(to) {
