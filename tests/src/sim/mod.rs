@@ -2,7 +2,7 @@
 //! A whole overlay in virtual time: the routing layer of the daemon itself, driven through its public interface by up
 //! to a million nodes, and what its lookups cost beside the least they can cost.
 //!
-//! [`simulate`] runs one simulation: the nodes fill their tables ([`Start`](settings::Start)), some of them die or turn
+//! [`simulate`] runs one simulation: the nodes fill their tables ([`Start`]), some of them die or turn
 //! against the others, and lookups between random living and honest nodes are watched from outside. The same settings
 //! give the same figures.
 
