@@ -253,7 +253,7 @@ mod tests {
     fn being_offline_counts_the_bootstrap_nodes_and_a_missing_relay_is_named() {
         let network = Network { bootstrap: 2, ..Network::default() };
         let offline = Failed::missing(EndReason::Offline, "Bob", &network);
-        assert!(offline.message.unwrap().contains("nor does any of the 2 bootstrap nodes"));
+        assert!(offline.message.unwrap().contains("nor does any of the 2 configured bootstrap nodes"));
         let relay = Failed::missing(EndReason::NeedsRelay, "Bob", &network);
         assert_eq!((offline.code, relay.code), (4, 4));
         assert!(relay.message.unwrap().starts_with("only a relay would help to reach Bob"));

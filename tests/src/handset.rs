@@ -62,10 +62,14 @@ impl Handset {
     /// Waits until the overlay looks right to `good`.
     pub fn wait_for_network(&mut self, limit: Duration, good: impl Fn(&Network) -> bool) -> Result<Network> {
         let what = format!("the overlay as {} sees it", self.owner);
-        wait_for(limit, &what, || {
+        let mut last = None;
+        let outcome = wait_for(limit, &what, || {
             std::thread::sleep(Duration::from_millis(20));
-            Ok(Some(self.snapshot()?.network).filter(&good))
-        })
+            let network = self.snapshot()?.network;
+            last = Some(network.clone());
+            Ok(Some(network).filter(&good))
+        });
+        outcome.with_context(|| format!("{last:#?}"))
     }
 
     /// Stores a contact.

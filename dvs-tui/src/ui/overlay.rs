@@ -14,7 +14,7 @@ pub(crate) fn role(role: Role) -> &'static str {
     match role {
         Role::Peer => "peer: calls, and answers other nodes",
         Role::Seed => "seed: others join through it; it has no sound",
-        Role::ReadOnly => "read-only: asks other nodes, answers none",
+        Role::ReadOnly => "read-only: asks other nodes, answers none, and cannot be called",
     }
 }
 
@@ -97,9 +97,9 @@ pub(crate) fn offline(network: &Network) -> String {
             "and no bootstrap node is configured".to_owned(),
             "name one in dvsd.toml, or dial an invite that has an address",
         ),
-        1 => ("nor does the bootstrap node configured".to_owned(), "check the network, and bootstrap in dvsd.toml"),
+        1 => ("nor does the configured bootstrap node".to_owned(), "check the network, and bootstrap in dvsd.toml"),
         count => (
-            format!("nor does any of the {count} bootstrap nodes configured"),
+            format!("nor does any of the {count} configured bootstrap nodes"),
             "check the network, and bootstrap in dvsd.toml",
         ),
     };
@@ -152,8 +152,8 @@ mod tests {
         assert!(advice(0).ends_with(
             "no bootstrap node is configured: name one in dvsd.toml, or dial an invite that has an address"
         ));
-        assert!(advice(1).contains("nor does the bootstrap node configured: check the network"));
-        assert!(advice(3).contains("nor does any of the 3 bootstrap nodes"));
+        assert!(advice(1).contains("nor does the configured bootstrap node: check the network"));
+        assert!(advice(3).contains("nor does any of the 3 configured bootstrap nodes"));
     }
 
     #[test]

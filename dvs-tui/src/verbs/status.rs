@@ -127,7 +127,7 @@ mod tests {
     fn an_empty_overlay_is_described_too() {
         let network = Network { listen: "[::]:5004".into(), bootstrap: 1, ..Network::default() };
         let expected = [
-            "state      offline: no node of the network answers, nor does the bootstrap node configured: check the \
+            "state      offline: no node of the network answers, nor does the configured bootstrap node: check the \
              network, and bootstrap in dvsd.toml",
             "role       peer: calls, and answers other nodes",
             "listening  [::]:5004",

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use dvsd::id::NodeId;
 use dvsd::time::Instant;
 use dvsd::wire::saved;
@@ -42,6 +42,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<Known>> {
     let options = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
     let handle = match OpenOptions::new().read(true).custom_flags(options).open(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => bail!("it is a symbolic link"),
         outcome => outcome?,
     };
     ensure!(handle.metadata()?.is_file(), "it is not a regular file");

@@ -82,7 +82,7 @@ impl Resolver {
                 resolver.keep_up(&name).await;
             } else {
                 let addresses = resolver.look_up(&name).await.unwrap_or_else(|why| {
-                    tracing::warn!(%name, "{why}");
+                    tracing::warn!("{name} {why}");
                     BTreeSet::new()
                 });
                 resolver.answer(purpose, &addresses).await;
@@ -104,7 +104,7 @@ impl Resolver {
                 }
                 Err(why) if failed => tracing::debug!(%name, "{why}"),
                 Err(why) => {
-                    tracing::warn!(%name, "{why}");
+                    tracing::warn!("{name} {why}");
                     failed = true;
                 }
             }

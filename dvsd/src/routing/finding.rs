@@ -200,6 +200,9 @@ impl Routing {
                 }
             }
             Goal::Neighbours => {
+                if self.table.len() < K {
+                    self.upkeep.is_small(now, random);
+                }
                 if self.upkeep.joined() {
                     self.table.forget_refreshes();
                     self.lookups.values_mut().for_each(Lookup::lose_patience);

@@ -3,7 +3,7 @@
 //! has changed.
 //!
 //! Timers, all jittered: joining is tried at 0, 0.5 and 1 s, then with pauses doubling from 1 to 60 s; our own
-//! neighbourhood is looked up every [`NEIGHBOURS`]; silent nodes and buckets are looked after every [`TICK`]. Nobody
+//! neighbourhood is looked up every [`NEIGHBOURS`], sooner in a network that is small as yet; silent nodes and buckets are looked after every [`TICK`]. Nobody
 //! answering for [`SILENCE`] means offline, or no answer at all to the first requests after the network has changed.
 //! Changes are acted upon once in [`CALM`].
 
@@ -21,6 +21,10 @@ use crate::time::{Instant, Now};
 
 /// Time between two lookups of our own neighbourhood.
 const NEIGHBOURS: Duration = Duration::from_secs(30 * 60);
+/// A small network is probably just coming together: the next lookup comes this soon, then [`SLOWER`] times later each.
+const SMALL_NETWORK: Duration = Duration::from_secs(3);
+/// By what the pauses grow.
+const SLOWER: u32 = 3;
 /// Time between two looks at the table.
 const TICK: Duration = Duration::from_secs(10);
 /// Silent nodes checked per tick: the 330 of a network of a million in 14 minutes.
@@ -62,6 +66,8 @@ pub(super) struct Upkeep {
     last_heard: Option<Instant>,
     unanswered: u32,
     neighbours: Option<Instant>,
+    /// Lookups of the neighbourhood that showed a small network, since we are online.
+    small_lookups: u32,
     tick: Option<Instant>,
 }
 
@@ -95,6 +101,7 @@ impl Upkeep {
         let turns_offline = self.online && is_silent && self.unanswered >= SILENT_REQUESTS;
         if turns_offline {
             (self.online, self.has_joined, self.next_try, self.tries) = (false, false, Some(now), 0);
+            self.small_lookups = 0;
         }
         turns_offline
     }
@@ -119,6 +126,14 @@ impl Upkeep {
     /// Our neighbourhood is being looked up.
     pub(super) fn searched_neighbours(&mut self, now: Instant, random: &mut Random) {
         self.neighbours = Some(now + random.jittered(NEIGHBOURS));
+    }
+
+    /// Our neighbourhood was looked up, and all that we know does not fill one bucket.
+    pub(super) fn is_small(&mut self, now: Instant, random: &mut Random) {
+        let factor = SLOWER.checked_pow(self.small_lookups).unwrap_or(u32::MAX);
+        let pause = SMALL_NETWORK.checked_mul(factor).unwrap_or(NEIGHBOURS).min(NEIGHBOURS);
+        self.small_lookups = self.small_lookups.saturating_add(1);
+        self.neighbours = Some(now + random.jittered(pause));
     }
 
     /// Whether `address` was named by the user as one to join through.
@@ -185,6 +200,7 @@ impl Routing {
         }
         (self.upkeep.changed, self.upkeep.calm_until) = (false, Some(now + CALM));
         (self.upkeep.last_heard, self.upkeep.unanswered, self.upkeep.tries) = (None, 0, 0);
+        self.upkeep.small_lookups = 0;
         self.nat.forget();
         // Tokens are bound to the address we had.
         self.received = Received::default();

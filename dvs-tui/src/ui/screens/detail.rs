@@ -73,10 +73,10 @@ fn about_contact(app: &App, contact: &Contact, columns: usize) -> Vec<Line<'stat
         lines.extend(labelled("last seen", LABEL, &app.setting.zone.when(seen, app.now.unix), columns, theme));
     }
     if let Some(address) = &contact.last_address {
-        lines.extend(labelled("reached at", LABEL, address, columns, theme));
+        lines.extend(labelled("reached", LABEL, address, columns, theme));
     }
     if !contact.at.is_empty() {
-        lines.extend(labelled("invited at", LABEL, &contact.at.join(", "), columns, theme));
+        lines.extend(labelled("invite at", LABEL, &contact.at.join(", "), columns, theme));
     }
     lines
 }

@@ -326,7 +326,8 @@ impl Service {
         let status = self.node.routing_status(clock::now());
         let state = if status.online { "online" } else { "offline" };
         let seen = status.observed.map(|at| format!(", seen at {at}")).unwrap_or_default();
-        tracing::info!("{state}: {} nodes{seen}", status.nodes);
+        let plural = if status.nodes == 1 { "" } else { "s" };
+        tracing::info!("{state}: {} node{plural}{seen}", status.nodes);
     }
 
     /// A line for the clients' activity panes and the log.
