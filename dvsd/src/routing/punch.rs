@@ -10,6 +10,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::asking::Answer;
+use super::entry::Crowd;
 use super::requests::Purpose;
 use super::{Drop, Routing};
 use crate::id::NodeId;
@@ -37,8 +38,10 @@ const ASKED_FIRST: usize = 2;
 const MAX_ASKED: usize = 4;
 /// How many tellers are asked in all.
 const MAX_ASKED_EVER: usize = 8;
-/// How many tellers are remembered, the closest to the peer.
+/// How many tellers are remembered, the closest to the peer …
 const MAX_TELLERS: usize = 16;
+/// … and of one /24 or /48: whoever has a network may invent as many as it likes.
+const MAX_CROWD: usize = 2;
 /// How many addresses are sent PINGs because a teller named them: what a lie may cost its victim is five PINGs.
 const MAX_BURSTS: usize = 4;
 
@@ -136,7 +139,10 @@ impl Punch {
     }
 
     fn note_teller(&mut self, target: &NodeId, id: NodeId, address: SocketAddr) {
-        if self.tellers.iter().any(|teller| teller.id == id) {
+        let crowd = Crowd::of(address);
+        let same = |teller: &&Teller| crowd.is_some() && Crowd::of(teller.address) == crowd;
+        let is_crowded = self.tellers.iter().filter(same).count() >= MAX_CROWD;
+        if is_crowded || self.tellers.iter().any(|teller| teller.id == id) {
             return;
         }
         let index = self.tellers.partition_point(|teller| teller.id.distance(target) < id.distance(target));
@@ -306,5 +312,27 @@ impl Routing {
         let was_over = punch.is_over;
         punch.is_over |= is_first;
         self.counters.punched += u64::from(!was_over && is_first && punch.was_forwarded);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f14_one_network_is_not_all_whom_we_ask_to_tell_the_peer() {
+        let target = NodeId([0; 20]);
+        let mut punch = Punch::new(Instant::ZERO);
+        for host in 1..100 {
+            punch.note_teller(&target, NodeId([host; 20]), SocketAddr::from(([198, 18, 1, host], 5004)));
+        }
+        let honest = SocketAddr::from(([198, 18, 2, 1], 5004));
+        punch.note_teller(&target, NodeId([200; 20]), honest);
+        let mut asked = Vec::new();
+        for millis in 0..1_000 {
+            asked.extend(punch.take_due_tellers(Instant::from_millis(millis), &mut Random::seeded(1)));
+        }
+        assert_eq!(asked.len(), 3);
+        assert!(asked.iter().any(|(to, _)| *to == honest));
     }
 }
