@@ -154,7 +154,8 @@ impl Prefix {
 /// How far an address is meant to be heard. Addresses are shared only within their scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Never a peer: unspecified, multicast, broadcast, reserved, fe80::/10 outside fe80::/64, port zero.
+    /// Never a peer: unspecified, multicast, broadcast, reserved, obsolete or a private IPv4 address in disguise, fe80::/10
+    /// outside fe80::/64, port zero.
     Unusable,
     /// This machine only: 127.0.0.0/8, ::1.
     Loopback,
@@ -213,6 +214,14 @@ impl Scope {
         }
         match ip.octets() {
             [0xff, ..] => Self::Unusable,
+            // NAT64 leads to the IPv4 address within, which must not be a way around the rules for those.
+            [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => match Self::of_v4([a, b, c, d].into()) {
+                Self::Global => Self::Global,
+                _ => Self::Unusable,
+            },
+            // 6to4, which gives whoever has an IPv4 address a /48; IPv4-compatible addresses; site-local ones.
+            [0x20, 0x02, ..] | [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ..] => Self::Unusable,
+            [0xfe, second, ..] if second & 0xc0 == 0xc0 => Self::Unusable,
             [0xfe, second, ..] if second & 0xc0 == 0x80 => {
                 if is_link_local(&ip) {
                     Self::LinkLocal
@@ -221,7 +230,6 @@ impl Scope {
                 }
             }
             [first, ..] if first & 0xfe == 0xfc => Self::Private(PrivateBlock::UniqueLocal),
-            _ if ip.is_unspecified() => Self::Unusable,
             _ => Self::Global,
         }
     }
@@ -262,6 +270,16 @@ mod tests {
         assert_eq!(scope("100.64.0.1:5004"), Scope::Private(PrivateBlock::CarrierNat));
         assert_eq!(scope("[fd00::1]:5004"), Scope::Private(PrivateBlock::UniqueLocal));
         assert_eq!(scope("[2001:db8::1]:5004"), Scope::Global);
+    }
+
+    #[test]
+    fn f06_ipv6_is_no_way_around_the_rules_for_ipv4() {
+        let bad = ["::127.0.0.1", "::10.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::192.168.1.1", "64:ff9b::224.0.0.1"];
+        let obsolete = ["2002:7f00:1::1", "2002:a00:1::1", "2002:c612:1::1", "fec0::1", "feff::1"];
+        for ip in bad.iter().chain(&obsolete) {
+            assert_eq!(scope(&format!("[{ip}]:5004")), Scope::Unusable, "{ip}");
+        }
+        assert_eq!(scope("[64:ff9b::198.18.0.1]:5004"), Scope::Global);
     }
 
     #[test]

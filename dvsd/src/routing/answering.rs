@@ -56,11 +56,12 @@ impl Routing {
         let nomination = match target {
             None if self.answers_search(id, from, now, random) => Nomination::Refused,
             _ if packet.flags & flag::READ_ONLY != 0 => Nomination::Refused,
-            _ => self.nominate(id, from, now),
+            _ => self.nominate(id, from, is_proven, now),
         };
         if is_proven {
             self.note_contact(id, from, Some(packet.txid), now);
             self.warm.asked(from, packet.txid);
+            self.warm.sent(from, None, now, random);
         }
         self.public.hear_request(from, target.is_none(), now);
         let allowance = if is_proven { MAX_DATAGRAM } else { AMPLIFICATION * length };
@@ -72,7 +73,6 @@ impl Routing {
             Some(target) => self.answer_route(&asker, target),
             None => self.answer_ping(&asker),
         }
-        self.warm.sent(from, None, now, random);
         if nomination == Nomination::Wanted {
             self.ask(from, Some(id), None, Purpose::Nominate, now, random);
         }
@@ -94,10 +94,12 @@ impl Routing {
         if self.limits.admit(from, is_proven, now) { Ok(is_proven) } else { Err(Drop::RateLimited) }
     }
 
-    fn nominate(&mut self, id: NodeId, from: SocketAddr, now: Instant) -> Nomination {
+    fn nominate(&mut self, id: NodeId, from: SocketAddr, is_proven: bool, now: Instant) -> Nomination {
+        let has_room =
+            self.requests.has_room_for_strangers() || (is_proven && self.requests.has_room(Purpose::Nominate));
         let is_storable = self.is_believable(from, from)
             && !self.strikes.is_ignored(from, now)
-            && self.requests.has_room(Purpose::Nominate)
+            && has_room
             && !self.requests.is_nominating(from)
             && !self.is_lesser(&id, from);
         if is_storable { self.table.nominate(id, from, now) } else { Nomination::Refused }

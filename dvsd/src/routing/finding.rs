@@ -223,7 +223,7 @@ impl Routing {
         if let Some(search) = self.searches.get_mut(&target) {
             search.answered(from, rtt, now);
         }
-        self.punch_answered(target, now);
+        self.punch_answered(target, from, now);
     }
 
     /// Sends the probes that are due, continues the lookups, and reports the searches that are over.

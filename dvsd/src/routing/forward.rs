@@ -135,7 +135,7 @@ impl Routing {
                 match self.forwards.admit(from, target, now) {
                     Admission::TooMuch => return Err(Drop::RateLimited),
                     Admission::Known => {}
-                    Admission::Tell => self.tell(&heard, origin, from, now, random),
+                    Admission::Tell => self.tell(&heard, origin, from),
                 }
                 (PunchStatus::Forwarded, address)
             }
@@ -149,7 +149,8 @@ impl Routing {
 
     /// A packet that proves its sender's address came from `id`.
     pub(super) fn note_contact(&mut self, id: NodeId, from: SocketAddr, txid: Option<u64>, now: Instant) {
-        self.contacts.note(&self.config.node_id, id, from, txid, now);
+        let is_known = self.table.find(&id).is_some_and(|known| known.addresses().any(|address| address == from));
+        self.contacts.note(&self.config.node_id, (id, from), txid, is_known, now);
     }
 
     /// Where `target` was heard within the last minute, and where `asker` may reach it.
@@ -165,9 +166,8 @@ impl Routing {
         suitable.next().filter(|address| *address != asker).map(|address| (first, address))
     }
 
-    fn tell(&mut self, heard: &Heard, caller: NodeId, address: SocketAddr, now: Instant, random: &mut Random) {
+    fn tell(&mut self, heard: &Heard, caller: NodeId, address: SocketAddr) {
         let message = Message::PunchFwd { caller, address };
-        self.warm.sent(heard.address, None, now, random);
         let txid = heard.txid.unwrap_or_default();
         self.transmit(heard.address, &Packet { flags: 0, caps: self.config.caps, txid, message });
     }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How many requests are answered: per source prefix, and in all. The state is bounded whatever the sources are.
 //!
-//! Askers with a valid token have a budget of their own per address, so that forged sources cannot lock them out.
+//! Askers with a valid token have a budget of their own per address, so that forged sources cannot lock them out, and
+//! one per network, so that neither can a single host with many ports.
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use super::entry::Crowd;
 use crate::path::Prefix;
 use crate::time::Instant;
 
@@ -16,6 +18,8 @@ const SOURCE_RATE: u32 = 20;
 const SOURCE_BURST: u32 = 40;
 /// Requests per second from all sources of one kind.
 const GLOBAL_RATE: u32 = 500;
+/// Requests with a token from one network, per second and at once, so that one host with many ports is not everybody.
+const NETWORK_RATE: Rate = (100, 200);
 /// How many sources are told apart; the others share one allowance.
 const MAX_SOURCES: usize = 1024;
 /// How often the sources that are silent may be looked for.
@@ -76,35 +80,57 @@ impl Meter {
     }
 }
 
-/// The allowances of one kind of source.
-struct Sources<Key> {
+/// Whose allowance it is where sources cannot be forged: a /24 or /48 of the Internet, elsewhere a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Network {
+    Crowd(Crowd),
+    Prefix(Prefix),
+}
+
+impl Network {
+    /// The network of `source`.
+    pub(super) fn of(source: SocketAddr) -> Self {
+        Crowd::of(source).map_or_else(|| Self::Prefix(Prefix::of(source)), Self::Crowd)
+    }
+}
+
+/// So many per second, and at once.
+type Rate = (u32, u32);
+
+/// The allowances of one kind of source, and of all of them together.
+pub(super) struct Sources<Key> {
+    rate: Rate,
     each: BTreeMap<Key, Allowance>,
     overflow: Allowance,
-    all: Allowance,
+    all: Meter,
     swept: Instant,
 }
 
 impl<Key: Ord> Sources<Key> {
-    fn new(now: Instant) -> Self {
-        let overflow = Allowance::full(SOURCE_BURST, now);
-        Self { each: BTreeMap::new(), overflow, all: Allowance::full(GLOBAL_RATE, now), swept: now }
+    /// `rate`: of each; `all`: of all together.
+    pub(super) fn new(rate: Rate, all: Rate, now: Instant) -> Self {
+        let (overflow, all) = (Allowance::full(rate.1, now), Meter::new(all.0, all.1, now));
+        Self { rate, each: BTreeMap::new(), overflow, all, swept: now }
     }
 
-    fn admit(&mut self, key: Key, now: Instant) -> bool {
+    /// Whether one more of `key` is allowed now; if so, it counts.
+    pub(super) fn admit(&mut self, key: Key, now: Instant) -> bool {
         self.make_room(now);
+        let (rate, burst) = self.rate;
         let is_full = self.each.len() >= MAX_SOURCES && !self.each.contains_key(&key);
         let allowance = if is_full {
             &mut self.overflow
         } else {
-            self.each.entry(key).or_insert_with(|| Allowance::full(SOURCE_BURST, now))
+            self.each.entry(key).or_insert_with(|| Allowance::full(burst, now))
         };
-        allowance.take(SOURCE_RATE, SOURCE_BURST, now) && self.all.take(GLOBAL_RATE, GLOBAL_RATE, now)
+        allowance.take(rate, burst, now) && self.all.take(now)
     }
 
     /// Forgets sources whose allowance is full again: they are as good as new ones.
     fn make_room(&mut self, now: Instant) {
+        let (rate, burst) = self.rate;
         if self.each.len() >= MAX_SOURCES && now.since(self.swept) >= SWEEP {
-            self.each.retain(|_, allowance| !allowance.is_full(SOURCE_RATE, SOURCE_BURST, now));
+            self.each.retain(|_, allowance| !allowance.is_full(rate, burst, now));
             self.swept = now;
         }
     }
@@ -113,22 +139,32 @@ impl<Key: Ord> Sources<Key> {
 /// Decides whether a request is answered.
 pub(super) struct Limits {
     unproven: Sources<Prefix>,
+    networks: Sources<Network>,
     proven: Sources<SocketAddr>,
 }
 
 impl Limits {
     pub(super) fn new(now: Instant) -> Self {
-        Self { unproven: Sources::new(now), proven: Sources::new(now) }
+        let (source, all) = ((SOURCE_RATE, SOURCE_BURST), (GLOBAL_RATE, GLOBAL_RATE));
+        Self {
+            unproven: Sources::new(source, all, now),
+            networks: Sources::new(NETWORK_RATE, (u32::MAX, u32::MAX), now),
+            proven: Sources::new(source, all, now),
+        }
     }
 
     /// Whether the request from `source` may be answered now. `proven`: it came with a valid token.
     pub(super) fn admit(&mut self, source: SocketAddr, proven: bool, now: Instant) -> bool {
-        if proven { self.proven.admit(source, now) } else { self.unproven.admit(Prefix::of(source), now) }
+        if proven {
+            self.networks.admit(Network::of(source), now) && self.proven.admit(source, now)
+        } else {
+            self.unproven.admit(Prefix::of(source), now)
+        }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.unproven.each.len() + self.proven.each.len()
+        self.unproven.each.len() + self.networks.each.len() + self.proven.each.len()
     }
 }
 
@@ -182,6 +218,6 @@ mod tests {
         for net in 0..20_000 {
             limits.admit(address(net), net % 2 == 0, Instant::from_millis(u64::from(net)));
         }
-        assert!(limits.len() <= 2 * MAX_SOURCES);
+        assert!(limits.len() <= 3 * MAX_SOURCES);
     }
 }

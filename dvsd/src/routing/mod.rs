@@ -83,6 +83,8 @@ mod punch_tests;
 #[cfg(test)]
 mod refresh_tests;
 #[cfg(test)]
+mod siege_tests;
+#[cfg(test)]
 mod sim;
 #[cfg(test)]
 pub(crate) mod sim_nat;

@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use super::entry::Contact;
-use super::limits::Meter;
+use super::limits::{Network, Sources};
 use super::requests::Purpose;
 use super::table::Sighting;
 use super::{Drop, Routing};
@@ -26,9 +26,13 @@ use crate::wire::routing::{CHALLENGE_LEN, Message, Packet};
 /// Proofs asked for at a time; who comes beyond waits.
 const MAX_PENDING: usize = 32;
 /// Proofs asked for per second, so that no more are verified: a verification costs about as much as a signature.
-const CHECKS: u32 = 10;
+const CHECKS: (u32, u32) = (10, 10);
+/// … and of one network, so that it does not use them all up.
+const CHECKS_EACH: (u32, u32) = (2, 4);
 /// Proofs given per second, and at once.
 const SIGNATURES: (u32, u32) = (20, 40);
+/// … and for one network.
+const SIGNATURES_EACH: (u32, u32) = (2, 8);
 
 /// A proof that was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -50,15 +54,15 @@ impl Pending {
 /// The proofs asked for, by transaction, and what they may cost.
 pub(super) struct Proofs {
     pending: BTreeMap<u64, Pending>,
-    checks: Meter,
-    signatures: Meter,
+    signatures: Sources<Network>,
+    asked: Sources<Network>,
 }
 
 impl Proofs {
     pub(super) fn new(now: Instant) -> Self {
-        let (rate, burst) = SIGNATURES;
-        let (checks, signatures) = (Meter::new(CHECKS, CHECKS, now), Meter::new(rate, burst, now));
-        Self { pending: BTreeMap::new(), checks, signatures }
+        let (signatures, asked) =
+            (Sources::new(SIGNATURES_EACH, SIGNATURES, now), Sources::new(CHECKS_EACH, CHECKS, now));
+        Self { pending: BTreeMap::new(), signatures, asked }
     }
 
     /// When the next one times out.
@@ -71,10 +75,10 @@ impl Proofs {
         self.pending.len()
     }
 
-    /// Whether `id` may be asked now. If so, that counts.
-    fn admit(&mut self, id: &NodeId, now: Instant) -> bool {
+    /// Whether `id` at `to` may be asked now. If so, that counts.
+    fn admit(&mut self, id: &NodeId, to: SocketAddr, now: Instant) -> bool {
         let is_asked = self.pending.values().any(|pending| pending.id == *id);
-        !is_asked && self.pending.len() < MAX_PENDING && self.checks.take(now)
+        !is_asked && self.pending.len() < MAX_PENDING && self.asked.admit(Network::of(to), now)
     }
 
     fn time_out(&mut self, now: Instant) -> Vec<(u64, Pending)> {
@@ -114,7 +118,7 @@ impl Routing {
             return Err(Drop::Token);
         }
         self.admit(from, origin, token, now)?;
-        if !self.proofs.signatures.take(now) {
+        if !self.proofs.signatures.admit(Network::of(from), now) {
             return Err(Drop::RateLimited);
         }
         let (responder, caps) = (self.config.node_id, self.config.caps);
@@ -137,7 +141,7 @@ impl Routing {
         random: &mut Random,
     ) {
         let has_token = !self.received.for_node(to, now).is_none();
-        if !has_token || self.strikes.is_ignored(to, now) || !self.proofs.admit(&id, now) {
+        if !has_token || self.strikes.is_ignored(to, now) || !self.proofs.admit(&id, to, now) {
             return;
         }
         let timeout = self.requests.timeout(rtt);

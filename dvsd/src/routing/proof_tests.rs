@@ -223,7 +223,7 @@ fn a_proof_is_given_for_a_token_only_and_not_too_often() {
     assert_eq!(given.count(), 39);
     lone.now.mono = lone.now.mono + Duration::from_secs(1);
     let token = lone.token(address(1));
-    assert_eq!((0..100).filter(|_| ask(&mut lone, address(1), token).is_ok()).count(), 20);
+    assert_eq!((0..100).filter(|_| ask(&mut lone, address(1), token).is_ok()).count(), 8);
 }
 
 #[test]

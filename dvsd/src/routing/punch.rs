@@ -10,6 +10,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::asking::Answer;
+use super::entry::Crowd;
 use super::requests::Purpose;
 use super::{Drop, Routing};
 use crate::id::NodeId;
@@ -37,8 +38,10 @@ const ASKED_FIRST: usize = 2;
 const MAX_ASKED: usize = 4;
 /// How many tellers are asked in all.
 const MAX_ASKED_EVER: usize = 8;
-/// How many tellers are remembered, the closest to the peer.
+/// How many tellers are remembered, the closest to the peer …
 const MAX_TELLERS: usize = 16;
+/// … and of one /24 or /48: whoever has a network may invent as many as it likes.
+const MAX_CROWD: usize = 2;
 /// How many addresses are sent PINGs because a teller named them: what a lie may cost its victim is five PINGs.
 const MAX_BURSTS: usize = 4;
 
@@ -101,7 +104,8 @@ pub(super) struct Punch {
     /// Where PINGs were sent to because of a teller.
     tried: Vec<SocketAddr>,
     was_forwarded: bool,
-    /// The peer, or whoever says so, has answered.
+    /// The peer, or whoever says so, has answered: nobody else is asked for the moment. What is under way goes on, for
+    /// the peer opens its NAT once only, and the answer may have been a lie.
     is_over: bool,
 }
 
@@ -125,19 +129,20 @@ impl Punch {
 
     /// When it has something to do.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        if self.is_over {
-            return None;
-        }
         let asked = self.tellers.iter().filter_map(|teller| match teller.telling {
             Telling::Asked { at, .. } => Some(at + ASK_WAIT),
             _ => None,
         });
         let bursts = self.bursts.iter().map(|burst| burst.next_due().unwrap_or(burst.end()));
-        asked.chain(bursts).chain(self.next_teller().map(|_| self.ask_at)).min()
+        let next = self.next_teller().map(|_| self.ask_at).filter(|_| !self.is_over);
+        asked.chain(bursts).chain(next).min()
     }
 
     fn note_teller(&mut self, target: &NodeId, id: NodeId, address: SocketAddr) {
-        if self.tellers.iter().any(|teller| teller.id == id) {
+        let crowd = Crowd::of(address);
+        let same = |teller: &&Teller| crowd.is_some() && Crowd::of(teller.address) == crowd;
+        let is_crowded = self.tellers.iter().filter(same).count() >= MAX_CROWD;
+        if is_crowded || self.tellers.iter().any(|teller| teller.id == id) {
             return;
         }
         let index = self.tellers.partition_point(|teller| teller.id.distance(target) < id.distance(target));
@@ -172,7 +177,7 @@ impl Punch {
     /// The tellers to ask now.
     fn take_due_tellers(&mut self, now: Instant, random: &mut Random) -> Vec<(SocketAddr, u64)> {
         let mut due = Vec::new();
-        while now >= self.ask_at {
+        while now >= self.ask_at && !self.is_over {
             let Some(index) = self.next_teller() else { break };
             let txid = random.next_u64();
             if let Some(teller) = self.tellers.get_mut(index) {
@@ -230,7 +235,7 @@ impl Routing {
     pub(super) fn continue_punches(&mut self, now: Instant, random: &mut Random) {
         self.punches.retain(|target, _| self.searches.contains_key(target));
         let (mut asks, mut pings) = (Vec::new(), Vec::new());
-        for (target, punch) in self.punches.iter_mut().filter(|(_, punch)| !punch.is_over) {
+        for (target, punch) in &mut self.punches {
             punch.expire(now);
             asks.extend(punch.take_due_tellers(now, random).into_iter().map(|(to, txid)| (*target, to, txid)));
             let due = punch.bursts.iter_mut().filter_map(|burst| burst.take_due(now).then_some(*burst));
@@ -275,7 +280,7 @@ impl Routing {
         };
         punch.was_forwarded = true;
         search.note_forwarded(address);
-        if !punch.is_over && punch.start_burst(Burst::new(target, address, now)) {
+        if punch.start_burst(Burst::new(target, address, now)) {
             search.expect(address, now);
         }
     }
@@ -283,12 +288,11 @@ impl Routing {
     /// A PING came from `from` that says it is from `id`. If we search that peer, the way is open just now: one PING
     /// goes back. True if so.
     pub(super) fn answers_search(&mut self, id: NodeId, from: SocketAddr, now: Instant, random: &mut Random) -> bool {
-        let is_over = self.punches.get(&id).is_some_and(|punch| punch.is_over);
-        if is_over || !self.is_believable(from, from) {
+        let is_believable = self.is_believable(from, from);
+        let Some(search) = self.searches.get_mut(&id).filter(|search| is_believable && !search.has_answer(from)) else {
             return false;
-        }
-        let Some(search) = self.searches.get_mut(&id) else { return false };
-        search.expect(from, now) && self.ask(from, Some(id), None, Purpose::Probe, now, random)
+        };
+        search.expect_sender(from, now) && self.ask(from, Some(id), None, Purpose::Probe, now, random)
     }
 
     /// Whoever answered was not the peer, or no session came about: the tellers may still be of use.
@@ -298,13 +302,37 @@ impl Routing {
         }
     }
 
-    /// The peer, or whoever says so, has answered a PING.
-    pub(super) fn punch_answered(&mut self, target: NodeId, now: Instant) {
-        if !self.searches.contains_key(&target) {
-            return;
-        }
+    /// The peer, or whoever says so, has answered a PING at `from`. The first time there is no more to be done, unless
+    /// the search goes on; then it was a lie, and another one stops nothing.
+    pub(super) fn punch_answered(&mut self, target: NodeId, from: SocketAddr, now: Instant) {
+        let Some(search) = self.searches.get(&target) else { return };
+        let is_first = !search.has_found();
         let punch = self.punches.entry(target).or_insert_with(|| Punch::new(now));
-        let was_over = core::mem::replace(&mut punch.is_over, true);
-        self.counters.punched += u64::from(!was_over && punch.was_forwarded);
+        punch.bursts.retain(|burst| burst.to != from);
+        let was_over = punch.is_over;
+        punch.is_over |= is_first;
+        self.counters.punched += u64::from(!was_over && is_first && punch.was_forwarded);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f14_one_network_is_not_all_whom_we_ask_to_tell_the_peer() {
+        let target = NodeId([0; 20]);
+        let mut punch = Punch::new(Instant::ZERO);
+        for host in 1..100 {
+            punch.note_teller(&target, NodeId([host; 20]), SocketAddr::from(([198, 18, 1, host], 5004)));
+        }
+        let honest = SocketAddr::from(([198, 18, 2, 1], 5004));
+        punch.note_teller(&target, NodeId([200; 20]), honest);
+        let mut asked = Vec::new();
+        for millis in 0..1_000 {
+            asked.extend(punch.take_due_tellers(Instant::from_millis(millis), &mut Random::seeded(1)));
+        }
+        assert_eq!(asked.len(), 3);
+        assert!(asked.iter().any(|(to, _)| *to == honest));
     }
 }

@@ -25,6 +25,9 @@ const USUAL_PATIENCE: Duration = Duration::from_millis(200);
 const MAX_REQUESTS: usize = 1024;
 /// How many of them may be PINGs to nominated nodes.
 const MAX_NOMINATIONS: usize = 64;
+/// How many of these may wait for an answer when a request nominates somebody that anybody could have sent. So forged
+/// sources leave places for those who wait, for neighbours on the link, and for askers with a token.
+const MAX_FORGED: usize = MAX_NOMINATIONS / 2;
 
 /// What a request is for: who hears of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,11 @@ impl Requests {
         let reserve = if purpose == Purpose::Nominate { MAX_REQUESTS / 2 } else { 0 };
         self.pending.len() < MAX_REQUESTS - reserve
             && (purpose != Purpose::Nominate || self.nominations < MAX_NOMINATIONS)
+    }
+
+    /// Whether the sender of a request without a valid token may be nominated.
+    pub(super) fn has_room_for_strangers(&self) -> bool {
+        self.has_room(Purpose::Nominate) && self.nominations < MAX_FORGED
     }
 
     /// Whether `address` is being asked whether it is there.

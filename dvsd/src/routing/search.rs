@@ -31,7 +31,8 @@ const PROBES: u8 = 3;
 const CONFIRMED_PROBES: u8 = 2 * PROBES;
 /// How long after the last PING of a series an address has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How many addresses may be expected to answer that the search itself does not probe.
+/// How many addresses that PINGs came from may be expected to answer: of hosts that others name as well, and of hosts
+/// that nobody else names, one of each network.
 const MAX_EXPECTED: u8 = 4;
 /// How long their answer may take.
 const EXPECTED: Duration = Duration::from_secs(1);
@@ -105,7 +106,8 @@ pub(super) struct Search {
     has_found: bool,
     /// The host that was told to open its NAT towards us.
     opened: Option<IpAddr>,
-    expected: u8,
+    /// Addresses expected because of their PINGs: of hosts named by others, and of others.
+    expected: [u8; 2],
 }
 
 impl Search {
@@ -118,7 +120,7 @@ impl Search {
             parked: None,
             has_found: false,
             opened: None,
-            expected: 0,
+            expected: [0; 2],
         }
     }
 
@@ -150,22 +152,42 @@ impl Search {
     }
 
     /// The peer is sent PINGs at `address` by others than the search, so its answer is waited for. A peer behind a
-    /// symmetric NAT is reported at more addresses than can be probed, so this one has a place of its own. False if
-    /// there were too many already.
-    pub(super) fn expect(&mut self, address: SocketAddr, now: Instant) -> bool {
+    /// symmetric NAT is reported at more addresses than can be probed, so this one has a place of its own.
+    pub(super) fn expect(&mut self, address: SocketAddr, now: Instant) {
         let waiting = State::Trying(now + EXPECTED);
-        if let Some(known) = self.probes.iter_mut().find(|probe| probe.address == address) {
-            if matches!(known.state, State::Queued | State::Failed) {
+        let known = self.probes.iter_mut().find(|probe| probe.address == address);
+        match known {
+            Some(known) if matches!(known.state, State::Queued | State::Failed) => {
                 (known.sent, known.state) = (CONFIRMED_PROBES, waiting);
             }
+            Some(_) => {}
+            None => {
+                let (is_known, tellers, sent) = (false, Vec::new(), CONFIRMED_PROBES);
+                self.probes.push(Probe { address, is_known, tellers, sent, state: waiting });
+            }
+        }
+    }
+
+    /// A PING in the peer's name came from `address`: as [`Self::expect`]. Anybody can send that, so there are few places
+    /// for hosts that nobody names, and others for those that somebody does. False if they are taken.
+    pub(super) fn expect_sender(&mut self, address: SocketAddr, now: Instant) -> bool {
+        if self.probes.iter().any(|probe| probe.address == address) {
+            self.expect(address, now);
             return true;
         }
-        if self.expected >= MAX_EXPECTED {
+        let is_named =
+            |probe: &Probe| !probe.tellers.is_empty() || probe.is_known || Some(probe.address.ip()) == self.opened;
+        let is_host_named = self.probes.iter().any(|probe| probe.address.ip() == address.ip() && is_named(probe));
+        let crowd = Crowd::of(address);
+        let is_crowded = !is_host_named
+            && self.probes.iter().any(|probe| crowd.is_some() && !is_named(probe) && Crowd::of(probe.address) == crowd);
+        let [named, unnamed] = &mut self.expected;
+        let count = if is_host_named { named } else { unnamed };
+        if is_crowded || *count >= MAX_EXPECTED {
             return false;
         }
-        self.expected += 1;
-        let probe = Probe { address, is_known: false, tellers: Vec::new(), sent: CONFIRMED_PROBES, state: waiting };
-        self.probes.push(probe);
+        *count += 1;
+        self.expect(address, now);
         true
     }
 
@@ -235,6 +257,12 @@ impl Search {
         if let Some(probe) = self.probes.iter_mut().find(trying) {
             (probe.sent, probe.state) = (CONFIRMED_PROBES, State::Failed);
         }
+    }
+
+    /// Whether `address` has answered.
+    pub(super) fn has_answer(&self, address: SocketAddr) -> bool {
+        let answered = |probe: &Probe| matches!(probe.state, State::Answered(_) | State::Reported);
+        self.probes.iter().any(|probe| probe.address == address && answered(probe))
     }
 
     /// Whether an address is still being probed.

@@ -54,7 +54,8 @@ impl Warm {
         self.neighbours.iter().map(|neighbour| neighbour.due).min()
     }
 
-    /// A datagram goes to `to`, so a PING can wait. `txid`: of a request.
+    /// A datagram goes to `to` that shows it that we are here, so a PING can wait: a request, whose `txid` it is, or an
+    /// answer to a proven one. What forged requests make us send shows nothing, and must not take the place of a PING.
     pub(super) fn sent(&mut self, to: SocketAddr, txid: Option<u64>, now: Instant, random: &mut Random) {
         if let Some(neighbour) = self.neighbours.iter_mut().find(|neighbour| neighbour.address == to) {
             neighbour.due = now + pause(random);
@@ -145,7 +146,7 @@ impl Neighbour {
     }
 
     fn share(&mut self, txid: Option<u64>) {
-        if self.txids.len() >= MAX_TXIDS {
+        if self.txids.len() >= MAX_TXIDS && txid.is_some() {
             self.txids.pop_front();
         }
         self.txids.extend(txid);

@@ -68,9 +68,9 @@ fn bind(address: SocketAddr) -> std::io::Result<Socket> {
 fn ask_for_destination(socket: &Socket, address: SocketAddr) -> std::io::Result<()> {
     if address.is_ipv6() {
         setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-    } else {
-        setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
     }
+    // Of an IPv4 datagram only this tells a broadcast apart.
+    setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
     Ok(())
 }
 

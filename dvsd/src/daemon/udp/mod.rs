@@ -210,18 +210,21 @@ fn is_for_groups(datagram: Option<&[u8]>) -> bool {
 enum Destination {
     /// An address of ours, in the family of the socket.
     Own(IpAddr),
-    /// A group: nothing can be sent from there.
+    /// A group or a broadcast: nothing can be sent from there.
     Group,
     /// The one address the socket is bound to.
     Bound,
 }
 
 fn receive(fd: RawFd, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr, Destination)> {
-    let mut control = nix::cmsg_space!(libc::in6_pktinfo);
+    let mut control = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
     let mut data = [IoSliceMut::new(buffer)];
     let message = recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
     let from = message.address.as_ref().and_then(socket_address).ok_or(ErrorKind::InvalidData)?;
-    let to = message.cmsgs()?.find_map(|control| destination(&control)).unwrap_or(Destination::Bound);
+    let told = message.cmsgs()?.filter_map(|control| destination(&control));
+    let to =
+        told.reduce(|one, other| if one == Destination::Group || other != Destination::Group { one } else { other });
+    let to = to.unwrap_or(Destination::Bound);
     Ok((message.bytes, from, to))
 }
 
@@ -235,7 +238,10 @@ fn destination(control: &ControlMessageOwned) -> Option<Destination> {
         }
         _ => return None,
     };
-    Some(if sent_to.to_canonical().is_multicast() { Destination::Group } else { Destination::Own(own) })
+    // A broadcast is received by us, but was sent to somebody else: to everybody.
+    let is_broadcast = matches!(control, ControlMessageOwned::Ipv4PacketInfo(_)) && sent_to != own;
+    let is_group = sent_to.to_canonical().is_multicast() || is_broadcast;
+    Some(if is_group { Destination::Group } else { Destination::Own(own) })
 }
 
 /// The address as everybody above knows it: IPv4 never in its IPv6 form, and the interface only where it belongs to the

@@ -50,6 +50,20 @@ async fn answers_leave_from_the_address_that_was_asked() {
 }
 
 #[tokio::test]
+async fn f10_a_broadcast_is_not_answered_by_everybody() {
+    for listen in ["::", "0.0.0.0"] {
+        let mut server = bound(listen);
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_broadcast(true).unwrap();
+        client.send_to(b"question", ("127.255.255.255", server.local().port())).unwrap();
+        server.readable().await.unwrap();
+        let mut buffer = [0; 64];
+        assert!(server.receive(&mut buffer).unwrap().misdirected, "{listen}");
+        assert_eq!(server.sources.len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn f24_a_port_in_use_is_refused_and_says_what_to_do() {
     let first = bound("127.0.0.1");
     let message = format!("{:#}", Udp::bind(Some(first.local()), PortTaken::TakeAnother).unwrap_err());
