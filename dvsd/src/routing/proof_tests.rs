@@ -260,7 +260,7 @@ fn a_peer_without_a_token_is_not_pinged_in_circles() {
 #[test]
 fn in_a_network_of_nodes_with_keys_the_crowded_places_are_proven() {
     let mut mesh = joined(1, 45);
-    mesh.run_for(Duration::from_secs(600));
+    mesh.run_for(Duration::from_secs(900));
     for number in 0..45 {
         let status = mesh.status(address(number));
         let crowded = |bucket: u8| status.buckets.iter().any(|(number, nodes)| *number == bucket && *nodes >= 10);
