@@ -73,6 +73,23 @@ fn a_contact_without_an_invite_is_found_again_where_it_was_talked_to() {
 }
 
 #[test]
+fn a_contact_is_a_way_into_the_overlay_when_the_known_nodes_are_lost() {
+    let [mut alice, mut bob] = ["Alice", "Bob"].map(alone);
+    let id = bob.handset.id().unwrap();
+    alice.handset.add_contact("Bob", &id).unwrap();
+    let bobs = invite(&mut bob);
+    ring(&mut alice, &mut bob, &bobs);
+    bob.handset.answer().unwrap();
+    alice.handset.wait_for_call(PATIENCE, CallState::Active).unwrap();
+    let setup = Setup::new(alice.address().unwrap());
+    alice.daemon.terminate().unwrap();
+    std::fs::remove_file(alice.daemon.state_directory().join("nodes")).unwrap();
+    alice.daemon.restart(&setup).unwrap();
+    alice.handset = Handset::attach(&alice.daemon, "test").unwrap();
+    alice.handset.wait_for_network(PATIENCE, |network| network.online).unwrap();
+}
+
+#[test]
 fn an_invite_added_again_leads_to_the_new_address() {
     let [mut alice, mut bob] = ["Alice", "Bob"].map(alone);
     alice.handset.add_contact("Bob", &invite(&mut bob)).unwrap();
@@ -158,7 +175,7 @@ fn whoever_is_offline_is_told_how_many_bootstrap_nodes_are_silent() {
     let bootstrap = vec![([127, 0, 0, 1], 9).into(), ([127, 0, 0, 1], 10).into()];
     let deserted = Party::start("Bob", &Setup { bootstrap, ..Setup::loopback() }).unwrap();
     let failed = deserted.daemon.verb(&["lookup", &nobody]).unwrap();
-    assert!(failed.stderr.contains("nor does any of the 2 bootstrap nodes"), "{failed:?}");
+    assert!(failed.stderr.contains("nor does any of the 2 configured bootstrap nodes"), "{failed:?}");
 }
 
 #[test]

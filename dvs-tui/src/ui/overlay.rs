@@ -73,7 +73,12 @@ pub(crate) fn bar(entries: u8, theme: Theme) -> &'static str {
 
 /// How long a node takes to answer.
 pub(crate) fn rtt(us: Option<u32>) -> String {
-    us.map_or_else(|| "-".to_owned(), millis)
+    match us {
+        None => "-".to_owned(),
+        // The daemon keeps the times of its table in steps of 8 ms.
+        Some(0) => "<8 ms".to_owned(),
+        Some(us) => millis(us),
+    }
 }
 
 /// Microseconds as milliseconds, with a decimal where that says something.

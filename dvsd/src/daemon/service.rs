@@ -106,10 +106,13 @@ impl Service {
         Ok((service, Feeds { clients, resolved, changes }))
     }
 
-    /// Begins to join the overlay: through the nodes of last time, and those that the administrator names.
+    /// Begins to join the overlay: through the nodes of last time, the contacts where they were last, and whom the
+    /// administrator names.
     fn join(&mut self, saved: &[nodes_file::Known], bootstrap: Vec<HostPort>) {
-        let saved: Vec<_> = saved.iter().copied().filter(|(_, at)| self.reaches(*at)).collect();
-        self.input(Input::Restore(&saved));
+        let contacts = self.node.people().contacts().filter(|contact| !contact.blocked);
+        let contacts = contacts.filter_map(|contact| Some((contact.id, contact.last_address?)));
+        let known: Vec<_> = saved.iter().copied().chain(contacts).filter(|(_, at)| self.reaches(*at)).collect();
+        self.input(Input::Restore(&known));
         let (addresses, names) = split(&bootstrap);
         self.resolved(&Resolved { purpose: Purpose::Bootstrap, addresses });
         names.into_iter().for_each(|name| self.world.resolver.resolve(Purpose::Bootstrap, name));
