@@ -60,6 +60,11 @@ impl Calls {
         self.calls().find(|call| call.number == number)
     }
 
+    /// Whether there is a call between these two, be it one that nobody is shown.
+    pub fn is_live(&self, key: CallKey) -> bool {
+        self.live.contains_key(&key)
+    }
+
     /// Whether no call exists, not even one that waits for its end to be confirmed.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty()

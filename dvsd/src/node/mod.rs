@@ -275,7 +275,7 @@ impl Node {
     fn network_changed(&mut self, local: &[IpAddr], now: Now) {
         self.routing.set_local(local);
         self.routing.network_changed(now, &mut self.random);
-        self.sessions.close_idle(now);
+        self.sessions.close_idle(|local, peer| self.calls.is_live(CallKey { local, peer }), now);
     }
 
     fn handle_hints(&mut self, peer: NodeId, addresses: &[SocketAddr], now: Now) {

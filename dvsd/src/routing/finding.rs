@@ -62,9 +62,10 @@ impl Routing {
         }
     }
 
-    /// While the network is being joined, a lookup waits for the first nodes to answer.
+    /// While the network is being joined, or another one besides, a lookup waits for the first nodes to answer.
     fn wait_for_network(&mut self, number: u64, now: Instant) {
-        if let Some(lookup) = self.lookups.get_mut(&number).filter(|_| self.upkeep.is_joining()) {
+        let is_joining = self.upkeep.is_joining() || self.requests.is_joining();
+        if let Some(lookup) = self.lookups.get_mut(&number).filter(|_| is_joining) {
             lookup.wait_until(now + PATIENCE);
         }
     }
@@ -205,6 +206,8 @@ impl Routing {
                 }
                 if self.upkeep.joined() {
                     self.table.forget_refreshes();
+                }
+                if !self.requests.is_joining() {
                     self.lookups.values_mut().for_each(Lookup::lose_patience);
                 }
                 self.refresh(now, random);

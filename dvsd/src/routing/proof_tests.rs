@@ -257,10 +257,11 @@ fn a_peer_without_a_token_is_not_pinged_in_circles() {
     assert_eq!((pings, lone.node.table.waiting()), (1, 1));
 }
 
+/// After 15 minutes silent buckets are refreshed, and whoever is found then has to be asked as well.
 #[test]
 fn in_a_network_of_nodes_with_keys_the_crowded_places_are_proven() {
     let mut mesh = joined(1, 45);
-    mesh.run_for(Duration::from_secs(900));
+    mesh.run_for(Duration::from_secs(1500));
     for number in 0..45 {
         let status = mesh.status(address(number));
         let crowded = |bucket: u8| status.buckets.iter().any(|(number, nodes)| *number == bucket && *nodes >= 10);

@@ -94,6 +94,11 @@ impl Requests {
         self.has_room(Purpose::Nominate) && self.nominations < MAX_FORGED
     }
 
+    /// Whether nodes to join through are being asked.
+    pub(super) fn is_joining(&self) -> bool {
+        self.pending.values().any(|pending| pending.request.purpose == Purpose::Bootstrap && !pending.timed_out)
+    }
+
     /// Whether `address` is being asked whether it is there.
     pub(super) fn is_nominating(&self, address: SocketAddr) -> bool {
         let same = |pending: &Pending| pending.request.purpose == Purpose::Nominate && pending.request.to == address;

@@ -374,3 +374,19 @@ fn all_timers_move_on_when_a_suspended_machine_wakes() {
     let (event, _) = mesh.find_to_end(address(3), id_of(address(9)));
     assert!(found(&event).is_some(), "{event:?}");
 }
+
+/// The other network's node is far away: the own network has long said all it knows when it answers.
+#[test]
+fn a_find_waits_for_another_network_that_is_just_being_joined() {
+    let mut mesh = Mesh::joined(27, 5);
+    let (at, far, target) = (address(2), address(700), address(701));
+    mesh.add(far);
+    mesh.add(target);
+    mesh.join(target, &[far]);
+    mesh.run_for(Duration::from_secs(5));
+    mesh.delay = (300_000, 310_000);
+    mesh.join(at, &[far]);
+    mesh.delay = (1_000, 2_000);
+    let (event, _) = mesh.find_to_end(at, id_of(target));
+    assert!(found(&event).is_some(), "{event:?}");
+}

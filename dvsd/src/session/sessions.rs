@@ -445,10 +445,10 @@ impl Sessions {
         }
     }
 
-    /// Closes the sessions that no call uses: after a change of the network they may lead nowhere, and the peers must
+    /// Closes the sessions that are not `used`: after a change of the network they may lead nowhere, and the peers must
     /// not rely on them either. A session is made again when it is needed.
-    pub fn close_idle(&mut self, now: Now) {
-        for (id, session) in self.sessions.iter_mut().filter(|(_, session)| !session.liveness.in_call()) {
+    pub fn close_idle(&mut self, used: impl Fn(LocalId, NodeId) -> bool, now: Now) {
+        for (id, session) in self.sessions.iter_mut().filter(|(_, session)| !used(session.local, session.peer.id())) {
             if session.close(Reason::Normal, now.mono) {
                 session.flush(now.mono, &mut self.jitter, &mut self.transmits);
                 self.events.push_back(SessionEvent::Closed { session: *id, reason: Reason::Normal });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Whole nodes in networks that are in the way, or change.
 
+use core::net::IpAddr;
+
 use super::*;
 
 /// Ten nodes, the last two behind NATs, where they have been for some minutes.
@@ -114,6 +116,12 @@ fn a_change_of_network_leaves_the_session_of_a_call_alone() {
     let mut net = Net::new(3, UnknownCallers::Ring);
     net.dial(1, 2);
     net.run(Duration::from_secs(1));
+    for index in [1, 2] {
+        let local: IpAddr = net.hosts[index].address.ip();
+        net.input(index, Input::NetworkChanged { local: &[local] });
+    }
+    net.run(Duration::from_secs(2));
+    assert_eq!([1, 2].map(|index| net.hosts[index].call().state), [State::Ringing, State::Alerting]);
     net.answer(2);
     net.run(Duration::from_secs(1));
     net.input(2, Input::NetworkChanged { local: &["198.18.2.1".parse().unwrap()] });
