@@ -12,7 +12,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::client::{Connection, turn_away};
 use super::directory::Place;
@@ -118,7 +118,7 @@ fn admit(visitor: Visitor, registry: &Arc<Registry>, inbox: &mpsc::Sender<FromCl
     };
     match Connection::new(visitor, patience) {
         Ok(connection) => {
-            debug!(client = number, uid, "client came");
+            info!(client = number, uid, "client came");
             tokio::spawn(connection.serve(number, Arc::clone(registry), inbox.clone()));
         }
         Err(error) => {
