@@ -56,8 +56,8 @@ fn a_network_of_two_works_again_by_name_after_both_restarted() {
     assert_eq!(bob_of(&mut alice).last_address, Some(address));
 }
 
-#[test]
-fn a_contact_without_an_invite_is_found_again_where_it_was_talked_to() {
+/// Two who talk by an invite; to Alice, Bob is a contact of whom she has noted no address.
+fn who_talk() -> [Party; 2] {
     let [mut alice, mut bob] = ["Alice", "Bob"].map(alone);
     let id = bob.handset.id().unwrap();
     alice.handset.add_contact("Bob", &id).unwrap();
@@ -65,6 +65,12 @@ fn a_contact_without_an_invite_is_found_again_where_it_was_talked_to() {
     ring(&mut alice, &mut bob, &bobs);
     bob.handset.answer().unwrap();
     alice.handset.wait_for_call(PATIENCE, CallState::Active).unwrap();
+    [alice, bob]
+}
+
+#[test]
+fn a_contact_without_an_invite_is_found_again_where_it_was_talked_to() {
+    let [mut alice, mut bob] = who_talk();
     for party in [&mut alice, &mut bob] {
         restart(party);
     }
@@ -74,13 +80,7 @@ fn a_contact_without_an_invite_is_found_again_where_it_was_talked_to() {
 
 #[test]
 fn a_contact_is_a_way_into_the_overlay_when_the_known_nodes_are_lost() {
-    let [mut alice, mut bob] = ["Alice", "Bob"].map(alone);
-    let id = bob.handset.id().unwrap();
-    alice.handset.add_contact("Bob", &id).unwrap();
-    let bobs = invite(&mut bob);
-    ring(&mut alice, &mut bob, &bobs);
-    bob.handset.answer().unwrap();
-    alice.handset.wait_for_call(PATIENCE, CallState::Active).unwrap();
+    let [mut alice, _bob] = who_talk();
     let setup = Setup::new(alice.address().unwrap());
     alice.daemon.terminate().unwrap();
     std::fs::remove_file(alice.daemon.state_directory().join("nodes")).unwrap();
