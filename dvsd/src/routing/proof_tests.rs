@@ -7,6 +7,16 @@ use crate::crypto::identity::KeyKind;
 use crate::wire::kind;
 use crate::wire::routing::Token;
 
+/// The PROOF of PROTOCOL.md 19.4.
+const PROOF: &str = "15010008101112131415161750199aa9e91849a1c52b8b96be67dbcf5577f2bc04138cc612000107002c302a30050603\
+    2b65700321004b7fa44d64fb7f96eb771bbf8a0f5a592a273f05ff820fda9728517eeacce93700402cdc082222517c87\
+    aadb8a5bfc7ec501cd9a0cb1c5b949c006dccbe1914c36c0ac0b9d6d2872dd99f0b32da77a9872eeb4b117a1d46d5c95\
+    078a9d8d84f41906";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap()
+}
+
 fn identity(number: u32) -> Arc<Identity> {
     let kind = if number.is_multiple_of(2) { KeyKind::Ed25519 } else { KeyKind::P256 };
     Arc::new(Identity::generate(kind, &mut Random::seeded(u64::from(number))).unwrap())
@@ -334,4 +344,27 @@ fn assumed_nodes_fill_the_table_by_its_rules_and_nothing_is_sent() {
         )
     );
     assert_eq!(asked.len(), 3);
+}
+
+/// PROTOCOL.md 19.4; the signature was made by the `openssl` command.
+#[test]
+fn a_proof_has_the_bytes_of_the_protocol() {
+    let seed = crate::crypto::kdf::sha256(&[b"dvs test id R"]);
+    let identity = Arc::new(Identity::from_ed25519_seed(&seed).unwrap());
+    let config = RoutingConfig::new(identity.public().id());
+    let now = Now { mono: Instant::from_millis(1_000), unix: 0 };
+    let random = &mut Random::seeded(1);
+    let mut node = Routing::new(RoutingConfig { identity: Some(identity), caps: 8, ..config }, now, random);
+    let from: SocketAddr = "198.18.0.1:5004".parse().unwrap();
+    let mut origin = NodeId([0; 20]);
+    origin.0.copy_from_slice(&bytes("845f46e133862b397b208f5e916bd0c54c832792"));
+    let message = Message::ProofReq {
+        origin,
+        token: node.issuer.issue(from),
+        challenge: core::array::from_fn(|i| 0x20 + i as u8),
+    };
+    let request = Packet { flags: 0, caps: 0, txid: 0x1011_1213_1415_1617, message };
+    node.handle(from, &request.emit(), now, random).unwrap();
+    let proof = core::iter::from_fn(|| node.poll_transmit()).find(|sent| sent.datagram[0] == kind::PROOF).unwrap();
+    assert_eq!(proof.datagram, bytes(PROOF));
 }
