@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::sim::{Mesh, address, id_of};
+use super::sim::{Mesh, address, id_of, sent_by};
 use super::*;
 use crate::wire::kind;
 use crate::wire::routing::{Entry, MAX_ENTRIES, PADDED_ROUTE_REQ_LEN, ROUTE_REQ_LEN, Token, flag};
@@ -36,8 +36,7 @@ impl Victim {
     }
 
     fn sent(&mut self) -> Vec<(SocketAddr, Packet)> {
-        let transmits = core::iter::from_fn(|| self.node.poll_transmit());
-        transmits.map(|sent| (sent.path.address().unwrap(), Packet::parse(&sent.datagram).unwrap())).collect()
+        sent_by(&mut self.node)
     }
 
     fn wait(&mut self, time: Duration) {

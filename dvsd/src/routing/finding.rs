@@ -202,7 +202,7 @@ impl Routing {
             }
             Goal::Neighbours => {
                 if self.table.len() < K {
-                    self.upkeep.is_small(now, random);
+                    self.upkeep.note_small(now, random);
                 }
                 if self.upkeep.joined() {
                     self.table.forget_refreshes();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Proofs of identity, with real keys.
 
-use super::sim::{Mesh, address};
+use super::sim::{Mesh, address, sent_by};
 use super::*;
 use crate::crypto::identity::KeyKind;
 use crate::wire::kind;
@@ -81,8 +81,7 @@ impl Lone {
     }
 
     fn sent(&mut self) -> Vec<(SocketAddr, Packet)> {
-        let transmits = core::iter::from_fn(|| self.node.poll_transmit());
-        transmits.map(|sent| (sent.path.address().unwrap(), Packet::parse(&sent.datagram).unwrap())).collect()
+        sent_by(&mut self.node)
     }
 
     fn wait(&mut self, time: Duration) {

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use super::sim::{address, id_of};
+use super::sim::{address, id_of, sent_by};
 use super::*;
 use crate::crypto::identity::KeyKind;
 use crate::wire::routing::{Entry, PunchStatus, Token};
@@ -49,8 +49,7 @@ impl Besieged {
     }
 
     fn sent(&mut self) -> Vec<(SocketAddr, Packet)> {
-        let transmits = core::iter::from_fn(|| self.node.poll_transmit());
-        transmits.map(|sent| (sent.path.address().unwrap(), Packet::parse(&sent.datagram).unwrap())).collect()
+        sent_by(&mut self.node)
     }
 
     fn wait(&mut self, millis: u64) {

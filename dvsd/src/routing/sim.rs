@@ -11,6 +11,7 @@ use crate::id::NodeId;
 use crate::path::Transmit;
 use crate::random::Random;
 use crate::time::{Instant, Now};
+use crate::wire::routing::Packet;
 
 /// More steps than this at one instant is a timer that does not move on.
 const STUCK: u32 = 100_000;
@@ -62,6 +63,12 @@ pub(super) fn address(number: u32) -> SocketAddr {
 /// The address of the node of this number on loopback.
 pub(super) fn loopback(number: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 5004 + number))
+}
+
+/// What `node` wants to send, and where to.
+pub(super) fn sent_by(node: &mut Routing) -> Vec<(SocketAddr, Packet)> {
+    let transmits = core::iter::from_fn(|| node.poll_transmit());
+    transmits.map(|sent| (sent.path.address().unwrap(), Packet::parse(&sent.datagram).unwrap())).collect()
 }
 
 /// The ID of the node at `address`.

@@ -129,7 +129,7 @@ impl Upkeep {
     }
 
     /// Our neighbourhood was looked up, and all that we know does not fill one bucket.
-    pub(super) fn is_small(&mut self, now: Instant, random: &mut Random) {
+    pub(super) fn note_small(&mut self, now: Instant, random: &mut Random) {
         let factor = SLOWER.checked_pow(self.small_lookups).unwrap_or(u32::MAX);
         let pause = SMALL_NETWORK.checked_mul(factor).unwrap_or(NEIGHBOURS).min(NEIGHBOURS);
         self.small_lookups = self.small_lookups.saturating_add(1);

@@ -326,9 +326,7 @@ impl Message {
                 out.emit(&target.0);
                 out.emit(&token.0);
                 address::emit(*observed, out);
-                let count = entries.len().min(MAX_ENTRIES);
-                out.emit_u8(count as u8);
-                entries.iter().take(count).for_each(|entry| entry.emit(out));
+                emit_entries(entries, out);
             }
             Self::Ping { origin, token } => {
                 out.emit(&origin.0);
@@ -339,6 +337,18 @@ impl Message {
                 out.emit(&token.0);
                 address::emit(*observed, out);
             }
+            Self::ProofReq { .. } | Self::Proof { .. } => self.emit_proof(out),
+            Self::PunchReq { .. } | Self::PunchFwd { .. } | Self::PunchAck { .. } => self.emit_punch(out),
+            Self::LanHello { id, port, nonce } => {
+                out.emit(&id.0);
+                out.emit_u16(*port);
+                out.emit(nonce);
+            }
+        }
+    }
+
+    fn emit_proof(&self, out: &mut Vec<u8>) {
+        match self {
             Self::ProofReq { origin, token, challenge } => {
                 out.emit(&origin.0);
                 out.emit(&token.0);
@@ -351,12 +361,7 @@ impl Message {
                 out.emit_variable(spki);
                 out.emit_variable(signature);
             }
-            Self::PunchReq { .. } | Self::PunchFwd { .. } | Self::PunchAck { .. } => self.emit_punch(out),
-            Self::LanHello { id, port, nonce } => {
-                out.emit(&id.0);
-                out.emit_u16(*port);
-                out.emit(nonce);
-            }
+            _ => {}
         }
     }
 
@@ -378,6 +383,13 @@ impl Message {
             _ => {}
         }
     }
+}
+
+/// The count, and as many entries as a message may carry.
+fn emit_entries(entries: &[Entry], out: &mut Vec<u8>) {
+    let count = entries.len().min(MAX_ENTRIES);
+    out.emit_u8(count as u8);
+    entries.iter().take(count).for_each(|entry| entry.emit(out));
 }
 
 /// Length of a ROUTE_RES without entries whose asker was seen at `observed`, in bytes.
