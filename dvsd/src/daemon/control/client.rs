@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::door::Visitor;
 use super::outbox::{Closed, Outbox};
@@ -64,7 +64,7 @@ impl Connection {
     /// Serves client `number` to its end.
     pub(super) async fn serve(mut self, number: u32, registry: Arc<Registry>, inbox: mpsc::Sender<FromClient>) {
         let ended = self.run(number, &registry, &inbox).await;
-        debug!(client = number, reason = %ended, "client gone");
+        info!(client = number, reason = %ended, "client gone");
         if registry.remove(number) {
             // The loop may be gone too.
             let _ = inbox.send(FromClient::Gone { client: number }).await;
