@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 mod call;
 mod network;
 mod people;
+mod policy;
 
 pub use call::{CallInfo, CallState, CallStats, Direction, EndReason, Levels, PastCall};
 pub use network::{Lookup, Nat, Network, Peer, Role, Sighting};
-pub use people::{Contact, Target, Trust};
+pub use people::{Contact, Presence, Target, Trust, Verification, VerifyState};
+pub use policy::{Policy, UnknownCallers};
 
 /// What a client sends: a request with a number that the answer repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,15 +60,20 @@ pub enum Request {
     Dial {
         /// An ID, an invite, or a contact's name.
         target: String,
+        /// How often to try while the peer is busy, [`MIN_TRIES`](crate::check::MIN_TRIES) to
+        /// [`MAX_TRIES`](crate::check::MAX_TRIES); `None` leaves it to the daemon's configuration.
+        tries: Option<u8>,
+        /// Whether to take a place in the peer's queue when it is busy.
+        wait: bool,
     },
-    /// Answer the call that rings.
+    /// Answer the call that rings, or talk to somebody who waits in our queue. A call talked in is held first.
     Answer {
-        /// Which; `None` when only one rings.
+        /// Which; `None` for the one that rings, or else the first in the queue.
         call: Option<u32>,
     },
-    /// Refuse the call that rings.
+    /// Refuse the call that rings, or send somebody out of our queue.
     Decline {
-        /// Which; `None` when only one rings.
+        /// Which; `None` for the one that rings, or else the first in the queue.
         call: Option<u32>,
     },
     /// End a call, in any state.
@@ -86,7 +93,7 @@ pub enum Request {
     },
     /// Put a call on hold, or resume it.
     Hold {
-        /// Which; `None` when there is only one.
+        /// Which; `None` for the one talked in, or else the only one on hold.
         call: Option<u32>,
         /// `None` toggles.
         on: Option<bool>,
@@ -150,6 +157,63 @@ pub enum Request {
         /// Name addresses that are of use in the own network only, too.
         local: bool,
     },
+    /// Wait in the queue of a peer that is busy, or leave the queue. Answered with [`Reply::Call`].
+    Wait {
+        /// Which; `None` for the one that is busy or waits.
+        call: Option<u32>,
+        /// Wait, or leave.
+        on: bool,
+    },
+    /// Talk in another call: one on hold, or one that rings or waits here. The call talked in is held. Answered with
+    /// [`Reply::Call`].
+    Switch {
+        /// Which; `None` when there is only one other.
+        call: Option<u32>,
+    },
+    /// Let nobody ring, or let them again. Answered with [`Reply::Policy`].
+    DoNotDisturb {
+        /// `None` toggles.
+        on: Option<bool>,
+    },
+    /// What becomes of calls from people who are no contacts. Answered with [`Reply::Policy`].
+    UnknownCallers {
+        /// From now on.
+        policy: UnknownCallers,
+    },
+    /// Have a contact's calls answered at once, after a tone, or let them ring again. Answered with [`Reply::Contact`].
+    ContactAutoAnswer {
+        /// Its name or ID.
+        contact: String,
+        /// At once, or not.
+        on: bool,
+    },
+    /// A contact's fingerprint was compared over another way: if it is the one of the pinned key, or no key is known yet,
+    /// the contact is verified. Answered with [`Reply::Contact`].
+    ContactVerify {
+        /// Its name or ID.
+        contact: String,
+        /// As the contact reads it out, with or without blanks.
+        fingerprint: String,
+    },
+    /// Begin to compare keys by voice. Answered with [`Reply::Verification`]; [`Event::Verification`] follows.
+    VerifyStart {
+        /// Which call; `None` for the one talked in.
+        call: Option<u32>,
+    },
+    /// What the users found when they read the words to each other. Answered with [`Reply::Verification`].
+    VerifyDone {
+        /// Which call; `None` for the one in which words are compared.
+        call: Option<u32>,
+        /// Whether both have the same.
+        matches: bool,
+    },
+}
+
+impl Request {
+    /// A plain call of `target`: so many tries as the daemon is configured to make, without waiting in a queue.
+    pub fn dial(target: impl Into<String>) -> Self {
+        Self::Dial { target: target.into(), tries: None, wait: false }
+    }
 }
 
 /// The good answers.
@@ -180,6 +244,10 @@ pub enum Reply {
     Network(Box<Network>),
     /// A `dvs:` URI.
     Invite(String),
+    /// Who may ring: what holds now.
+    Policy(Policy),
+    /// The comparison of keys by voice.
+    Verification(Verification),
 }
 
 /// Why a request was refused.
@@ -243,6 +311,10 @@ pub struct Snapshot {
     pub you: u32,
     /// How many contacts there are.
     pub contacts_total: u32,
+    /// Who may ring.
+    pub policy: Policy,
+    /// The latest comparison of keys by voice in a call that goes on.
+    pub verification: Option<Verification>,
 }
 
 /// This daemon's identity.
@@ -332,4 +404,15 @@ pub enum Event {
     Stats(Box<CallStats>),
     /// A search that somebody asked for by [`Request::Lookup`] is over.
     Lookup(Lookup),
+    /// Who may ring has changed.
+    Policy(Policy),
+    /// A comparison of keys by voice began or went on.
+    Verification(Verification),
+    /// Whether a contact can be reached has changed.
+    Presence {
+        /// `dvs1…`
+        id: String,
+        /// What is known now.
+        presence: Presence,
+    },
 }

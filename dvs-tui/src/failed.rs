@@ -52,6 +52,11 @@ impl Failed {
         Self::new(NOT_FOUND, message)
     }
 
+    /// Busy, refused, or not possible now.
+    pub(crate) fn not_answered(message: impl Into<String>) -> Self {
+        Self::new(NOT_ANSWERED, message)
+    }
+
     /// Whether something is not there.
     pub(crate) fn is_not_found(&self) -> bool {
         self.code == NOT_FOUND

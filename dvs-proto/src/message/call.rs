@@ -29,7 +29,7 @@ pub enum CallState {
     Alerting,
     /// The peer is in another call.
     Busy,
-    /// In the peer's queue.
+    /// In the peer's queue; if it came in, its caller is in ours.
     Waiting,
     /// Talking.
     Active,
@@ -123,6 +123,21 @@ pub struct CallInfo {
     pub lookup_us: Option<u32>,
     /// Microseconds from dialling until the peer rang, or answered without ringing.
     pub ring_us: Option<u32>,
+    /// Whether we hold it.
+    pub held_here: bool,
+    /// Whether the peer holds it.
+    pub held_there: bool,
+    /// Which try this is, from 1 on; 0 for a call that came in.
+    pub attempt: u8,
+    /// How many tries there are to be; 0 for a call that came in.
+    pub tries: u8,
+    /// In [`CallState::Busy`]: whether the peer's queue has room.
+    pub can_wait: bool,
+    /// Seconds since 1970 of the next try ([`CallState::Busy`]), or when the place in the queue lapses
+    /// ([`CallState::Waiting`]).
+    pub until: Option<u64>,
+    /// Whether little or nothing is heard at present, although the call is not given up.
+    pub unstable: bool,
 }
 
 /// A call of the past.
@@ -189,6 +204,12 @@ pub struct CallStats {
     pub capture_epoch_us: Option<u64>,
     /// `CLOCK_MONOTONIC` at which the first played sample reached the device's output, in microseconds.
     pub playback_epoch_us: Option<u64>,
+    /// How often the session under the call has renewed its keys.
+    pub epoch: u32,
+    /// How often its path to the peer has changed.
+    pub path_changes: u32,
+    /// Packets that claimed to belong to the session and were not authentic.
+    pub not_authentic: u64,
 }
 
 /// Sound levels in a call.

@@ -37,6 +37,25 @@ pub struct Contact {
     pub via: Vec<String>,
     /// Where it was when it was talked to last.
     pub last_address: Option<String>,
+    /// Whether its calls are answered at once, after a tone.
+    pub auto_answer: bool,
+    /// Whether it can be reached.
+    pub presence: Presence,
+}
+
+/// Whether a contact can be reached. It is looked for now and then while a client is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Presence {
+    /// It was not looked for.
+    #[default]
+    Unknown,
+    /// It answered.
+    Online {
+        /// The round-trip time, in microseconds.
+        rtt_us: u32,
+    },
+    /// It did not answer, or was not found.
+    Offline,
 }
 
 /// Whose an entered text is.
@@ -50,4 +69,32 @@ pub struct Target {
     pub name: Option<String>,
     /// Whether it is this daemon itself.
     pub own: bool,
+}
+
+/// A comparison of keys by voice: both users see the same words and digits if nobody sits between them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The call in which they are read out.
+    pub call: u32,
+    /// How far it is.
+    pub state: VerifyState,
+    /// Three words; none before [`VerifyState::Compare`].
+    pub words: Vec<String>,
+    /// The same as ten digits; empty before [`VerifyState::Compare`].
+    pub digits: String,
+}
+
+/// How far a comparison of keys is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VerifyState {
+    /// The daemons agree on what is to be compared.
+    Exchanging,
+    /// The users read the words or digits to each other.
+    Compare,
+    /// We said that they match: the peer is verified.
+    Matched,
+    /// We said that they differ: somebody may be listening in.
+    Differs,
+    /// The daemons could not agree; nothing was found out.
+    Failed,
 }

@@ -36,7 +36,7 @@ impl Service {
             Request::Attach { name } => self.attach(client, name),
             Request::Snapshot => Ok(Reply::Snapshot(Box::new(self.snapshot(client)))),
             Request::Resolve { text } => self.resolve(&text).map(|resolved| Reply::Target(convert::target(&resolved))),
-            Request::Dial { target } => self.dial(client, &target),
+            Request::Dial { target, .. } => self.dial(client, &target),
             Request::Answer { call } => self.answer(client, call),
             Request::Decline { call } => self.act(client, "declined", |service, now| {
                 service.command(|node| node.decline(call.map(CallNumber), now))
@@ -65,6 +65,16 @@ impl Service {
             Request::Lookup { target } => self.look_up(&target),
             Request::Invite { local } => Ok(Reply::Invite(self.invite(local))),
             Request::Contacts { skip } => Ok(Reply::Contacts(self.contacts(skip as usize, MORE_CONTACTS))),
+            Request::Wait { .. }
+            | Request::Switch { .. }
+            | Request::DoNotDisturb { .. }
+            | Request::UnknownCallers { .. }
+            | Request::ContactAutoAnswer { .. }
+            | Request::ContactVerify { .. }
+            | Request::VerifyStart { .. }
+            | Request::VerifyDone { .. } => {
+                Err(Failure::new(FailureKind::State, "this daemon cannot do that yet: upgrade dvsd"))
+            }
         }
     }
 
@@ -90,6 +100,8 @@ impl Service {
             clients: self.desk.clients(),
             you: client,
             contacts_total: self.node.people().contacts().count() as u32,
+            policy: message::Policy::default(),
+            verification: None,
         }
     }
 
