@@ -27,7 +27,7 @@ pub enum CallState {
     Ringing,
     /// We ring: answer or decline.
     Alerting,
-    /// The peer is in another call.
+    /// The peer is in another call; of a call that came in, we are, and the caller was told so. It can be answered.
     Busy,
     /// In the peer's queue; if it came in, its caller is in ours.
     Waiting,
@@ -127,14 +127,14 @@ pub struct CallInfo {
     pub held_here: bool,
     /// Whether the peer holds it.
     pub held_there: bool,
-    /// Which try this is, from 1 on; 0 for a call that came in.
+    /// Which try of the caller this is, from 1 on.
     pub attempt: u8,
-    /// How many tries there are to be; 0 for a call that came in.
+    /// How many tries the caller means to make, from 1 on.
     pub tries: u8,
-    /// In [`CallState::Busy`]: whether the peer's queue has room.
+    /// We called and the peer is busy: whether its queue has room.
     pub can_wait: bool,
-    /// Seconds since 1970 of the next try ([`CallState::Busy`]), or when the place in the queue lapses
-    /// ([`CallState::Waiting`]).
+    /// Seconds since 1970 when a busy peer is tried again or given up ([`CallState::Busy`]), or when the place in the
+    /// queue lapses ([`CallState::Waiting`]).
     pub until: Option<u64>,
     /// Whether little or nothing is heard at present, although the call is not given up.
     pub unstable: bool,

@@ -200,7 +200,7 @@ impl Calls {
 fn rank(info: &CallInfo) -> u8 {
     match info.state {
         CallState::Active | CallState::Reconnecting => 0,
-        CallState::Waiting if waits_here(info) => 3,
+        CallState::Busy | CallState::Waiting if waits_here(info) => 3,
         CallState::Lookup
         | CallState::Connecting
         | CallState::Calling
@@ -213,9 +213,9 @@ fn rank(info: &CallInfo) -> u8 {
     }
 }
 
-/// Whether the caller waits in our queue.
+/// Whether the caller was told that we are busy, or waits in our queue: it does not ring, but can be answered.
 pub(crate) fn waits_here(info: &CallInfo) -> bool {
-    info.state == CallState::Waiting && info.direction == Direction::Incoming
+    matches!(info.state, CallState::Busy | CallState::Waiting) && info.direction == Direction::Incoming
 }
 
 /// Whether we wait in the peer's queue.
@@ -334,7 +334,7 @@ mod tests {
         calls.store(held(2), 0);
         calls.store(state(3, CallState::Active), 0);
         assert_eq!(next(&calls), Some(1), "after the last comes the first");
-        calls.store(state(7, CallState::Waiting), 0);
+        calls.store(state(7, CallState::Busy), 0);
         assert_eq!(next(&calls), Some(7));
     }
 

@@ -275,7 +275,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     ),
     bind(C::RingingAside, &[ch('a')], A::Answer, "answer", "answer the call that was put aside"),
     bind(C::Verify, &[ch('y')], A::Matches, "they match", "the words match: the contact is verified"),
-    bind(C::Verify, &[ch('n')], A::Differs, "they differ", "the words differ: warns and hangs up"),
+    bind(C::Verify, &[ch('n')], A::Differs, "they differ", "the words differ: ends the call and warns"),
     bind(C::Verify, &[key(KeyCode::Esc), ch('q')], A::Close, "later", "leave it open"),
     bind(C::Busy, &[ch('w')], A::Wait, "wait in queue", "wait in the queue of somebody who is busy"),
     bind(C::Queued, &[ch('w')], A::LeaveQueue, "leave queue", "leave the queue"),

@@ -22,7 +22,10 @@ pub(crate) fn in_words(state: VerifyState, name: &str) -> String {
         VerifyState::Compare => format!("read the words or digits to {name}: both must see the same"),
         VerifyState::Matched => format!("{name} is verified: you compared the keys by voice"),
         VerifyState::Differs => {
-            format!("the words differ: somebody may be listening in; say nothing secret, and reach {name} another way")
+            format!(
+                "THE WORDS DIFFER: somebody may be listening in, and the call was ended. Before you call {name} again, \
+                 compare fingerprints by another way"
+            )
         }
         VerifyState::Failed => format!("the keys of {name} were not compared: the daemons did not agree; try again"),
     }

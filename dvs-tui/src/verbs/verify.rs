@@ -77,8 +77,7 @@ fn done(line: &mut Line, known: &Snapshot, call: Option<u32>, matches: bool, out
     match line.ask(Request::VerifyDone { call, matches })? {
         Reply::Verification(verification) => {
             let name = name_of(&verification, known);
-            let after = if matches { "" } else { "; to hang up: dvs-tui hangup" };
-            out.show(&verification, |one| format!("{}{after}", verify::in_words(one.state, &name)))
+            out.show(&verification, |one| verify::in_words(one.state, &name))
         }
         other => Err(unexpected(&other)),
     }

@@ -363,7 +363,7 @@ impl App {
             if talking(current.info.state) {
                 contexts.push(Context::Talking);
             }
-            if current.info.state == CallState::Busy && current.info.can_wait {
+            if current.info.state == CallState::Busy && current.info.can_wait && !waits_here(&current.info) {
                 contexts.push(Context::Busy);
             }
             if waits_there(&current.info) {

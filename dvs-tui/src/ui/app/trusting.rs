@@ -65,9 +65,6 @@ impl App {
         }
         self.popup = None;
         self.ask(Purpose::Verified, Request::VerifyDone { call: Some(call), matches });
-        if !matches {
-            self.ask(Purpose::Quiet, Request::Hangup { call: Some(call) });
-        }
     }
 
     /// The comparison is of no use any more.

@@ -29,6 +29,7 @@ pub(crate) fn progress(info: &CallInfo, name: &str) -> String {
         CallState::Calling => format!("connected, calling {name}"),
         CallState::Ringing => format!("ringing at {name}"),
         CallState::Alerting => format!("{name} is calling"),
+        CallState::Busy if waits_here(info) => format!("{name} is calling and was told that you are busy"),
         CallState::Busy => format!("{name} is in another call"),
         CallState::Waiting if waits_here(info) => format!("{name} waits in your queue"),
         CallState::Waiting => format!("waiting in {name}'s queue"),
@@ -48,6 +49,9 @@ pub(crate) fn tries(info: &CallInfo) -> Option<String> {
 
 /// What comes next in a call that waits for its peer, and in how long.
 pub(crate) fn outlook(info: &CallInfo, now: u64) -> Option<String> {
+    if waits_here(info) {
+        return None;
+    }
     let left = timer(info.until?.saturating_sub(now));
     match info.state {
         CallState::Busy if info.attempt < info.tries => {
@@ -62,6 +66,7 @@ pub(crate) fn outlook(info: &CallInfo, now: u64) -> Option<String> {
 /// The state of a call beside its peer's name.
 pub(crate) fn in_brief(info: &CallInfo) -> &'static str {
     match info.state {
+        CallState::Busy if waits_here(info) => "calls you",
         CallState::Waiting if waits_here(info) => "waits here",
         CallState::Active if info.unstable => "unstable",
         CallState::Reconnecting => "reconnecting",
@@ -92,8 +97,8 @@ pub(crate) fn news(change: &Change, info: &CallInfo, name: &str, answered_here: 
     let before = change.before.as_ref().map(|known| known.info.state);
     match (before, info.state) {
         (None, CallState::Alerting) => Some(format!("{name} is calling")),
-        (None, CallState::Waiting) if waits_here(info) => Some(format!("{name} is calling and waits in your queue")),
-        (Some(CallState::Waiting), CallState::Alerting) => Some(format!("{name} waited and is calling now")),
+        (None, CallState::Busy | CallState::Waiting) if waits_here(info) => Some(progress(info, name)),
+        (Some(CallState::Busy | CallState::Waiting), CallState::Alerting) => Some(format!("{name} is calling again")),
         (Some(before), CallState::Busy) if before != CallState::Busy => Some(progress(info, name)),
         (Some(before), CallState::Waiting) if before != CallState::Waiting => Some(progress(info, name)),
         (None, state) if info.direction == Direction::Outgoing && !talking(state) => match &change.by {
@@ -122,7 +127,7 @@ fn answer(info: &CallInfo, name: &str, here: bool) -> String {
 /// Heading of the call panel.
 pub(crate) fn heading(info: &CallInfo) -> &'static str {
     match info.state {
-        CallState::Waiting if waits_here(info) => "Call waiting",
+        CallState::Busy | CallState::Waiting if waits_here(info) => "Call waiting",
         CallState::Lookup | CallState::Connecting | CallState::Calling | CallState::Ringing => "Calling",
         CallState::Alerting => "Incoming call",
         CallState::Busy => "Busy",
@@ -180,7 +185,7 @@ pub(crate) fn alarm(info: &CallInfo, name: &str) -> Option<String> {
     (info.ended == Some(EndReason::KeyChanged) && info.name.is_some()).then(|| {
         format!(
             "KEY CHANGED: whoever answers for {name} has another key than before, and may be somebody else. Do not go \
-             on. Ask {name} by another way; only if they really have a new key, remove the contact and add it again."
+             on. Ask {name} by another way; only if they really have a new key, enter its fingerprint: :contact verify"
         )
     })
 }
@@ -236,7 +241,10 @@ mod tests {
     fn a_changed_key_says_what_to_do() {
         let ended = CallInfo { ended: Some(EndReason::KeyChanged), ..call(Direction::Outgoing) };
         let said = alarm(&ended, "Bob").unwrap();
-        assert!(said.starts_with("KEY CHANGED") && said.contains("Do not go on") && said.contains("remove"), "{said}");
+        assert!(
+            said.starts_with("KEY CHANGED") && said.contains("Do not go on") && said.contains(":contact verify"),
+            "{said}"
+        );
         assert_eq!(alarm(&CallInfo { ended: Some(EndReason::Busy), ..ended }, "Bob"), None);
     }
 }

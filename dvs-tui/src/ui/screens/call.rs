@@ -114,7 +114,7 @@ fn title(app: &App, info: &CallInfo) -> Vec<Span<'static>> {
 fn progress(app: &App, call: &Ongoing, columns: usize) -> Line<'static> {
     let theme = app.theme();
     let name = who(&call.info, theme);
-    let outlook = calls::outlook(&call.info, app.now.unix).filter(|_| !calls::waits_here(&call.info));
+    let outlook = calls::outlook(&call.info, app.now.unix);
     let seconds = match (outlook, call.info.state) {
         (Some(outlook), _) => outlook,
         // How long one talks stands in the corner.
@@ -129,7 +129,9 @@ fn progress(app: &App, call: &Ongoing, columns: usize) -> Line<'static> {
     let mut line = Line::from(vec![Span::styled(format!(" {words}"), style), Span::raw(format!("   {seconds}"))]);
     let hint = match call.info.state {
         CallState::Held if call.info.held_here => Some((Action::Hold, "resumes")),
-        CallState::Busy if call.info.can_wait => Some((Action::Wait, "waits in the queue")),
+        CallState::Busy if call.info.can_wait && !calls::waits_here(&call.info) => {
+            Some((Action::Wait, "waits in the queue"))
+        }
         CallState::Waiting if calls::waits_there(&call.info) => Some((Action::LeaveQueue, "leaves")),
         CallState::Alerting => Some((Action::Answer, "answers")),
         _ => None,

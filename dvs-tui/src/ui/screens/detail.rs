@@ -67,8 +67,8 @@ fn about_contact(app: &App, contact: &Contact, columns: usize) -> Vec<Line<'stat
         Span::styled(format!("{mark} {words}"), trust::style(contact.trust, theme)),
     ])];
     if contact.trust == Trust::Changed {
-        let advice = "Somebody else may pose as them: calls are refused. If they really have a new key, remove and add \
-                      them again.";
+        let advice = "Somebody else may pose as them: calls are refused. If they really have a new key, enter its \
+                      fingerprint: :contact verify.";
         lines.extend(text::paragraph(advice, columns, theme.bad()));
     }
     let seen = contact.last_seen.map(|seen| app.setting.zone.when(seen, app.now.unix));
