@@ -134,7 +134,7 @@ pub struct CallInfo {
     /// We called and the peer is busy: whether its queue has room.
     pub can_wait: bool,
     /// Seconds since 1970 when a busy peer is tried again or given up ([`CallState::Busy`]), or when the place in the
-    /// queue lapses ([`CallState::Waiting`]).
+    /// queue lapses ([`CallState::Waiting`]). `None` in [`CallState::Busy`] while a place is asked for.
     pub until: Option<u64>,
     /// Whether little or nothing is heard at present, although the call is not given up.
     pub unstable: bool,

@@ -49,7 +49,8 @@ fn placed(line: &mut Line, mut info: CallInfo, network: &Network) -> Result<Call
 /// Whether it is certain what came of it.
 fn matters(info: &CallInfo) -> bool {
     match info.state {
-        CallState::Busy => !info.can_wait,
+        // While the peer is asked nothing else is waited for.
+        CallState::Busy => info.until.is_some(),
         CallState::Lookup | CallState::Connecting | CallState::Calling | CallState::Ending => false,
         _ => true,
     }
@@ -57,4 +58,21 @@ fn matters(info: &CallInfo) -> bool {
 
 fn no_place(info: &CallInfo) -> String {
     format!("there is no place in the queue of {}", who(info))
+}
+
+#[cfg(test)]
+mod tests {
+    use dvs_proto::message::Direction;
+
+    use super::*;
+    use crate::ui::example::{NOON, call};
+
+    #[test]
+    fn a_place_is_certain_when_the_call_waits_rings_or_is_busy_again() {
+        let asking = CallInfo { state: CallState::Busy, until: None, ..call(Direction::Outgoing) };
+        assert!(!matters(&asking));
+        assert!(matters(&CallInfo { until: Some(NOON), ..asking.clone() }));
+        assert!(matters(&CallInfo { state: CallState::Waiting, ..asking.clone() }));
+        assert!(matters(&CallInfo { state: CallState::Ended, ..asking }));
+    }
 }

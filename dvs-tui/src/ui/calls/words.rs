@@ -30,6 +30,9 @@ pub(crate) fn progress(info: &CallInfo, name: &str) -> String {
         CallState::Ringing => format!("ringing at {name}"),
         CallState::Alerting => format!("{name} is calling"),
         CallState::Busy if waits_here(info) => format!("{name} is calling and was told that you are busy"),
+        CallState::Busy if info.until.is_none() => {
+            format!("{name} is in another call, asking for a place in the queue")
+        }
         CallState::Busy => format!("{name} is in another call"),
         CallState::Waiting if waits_here(info) => format!("{name} waits in your queue"),
         CallState::Waiting => format!("waiting in {name}'s queue"),

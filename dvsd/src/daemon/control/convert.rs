@@ -176,11 +176,11 @@ pub(crate) fn call(view: &CallView, node: &Node) -> CallInfo {
         ring_us: view.rang_after.map(|after| narrow(after.as_micros())),
         held_here: view.held_here,
         held_there: view.held_there,
-        attempt: 0,
-        tries: 0,
-        can_wait: false,
-        until: None,
-        unstable: false,
+        attempt: view.attempt,
+        tries: view.tries,
+        can_wait: view.can_wait,
+        until: view.until.map(|until| until.unix),
+        unstable: view.unstable,
     }
 }
 

@@ -49,7 +49,8 @@ fn whoever_waited_rings_anew_when_the_line_is_free() {
 #[test]
 fn w_asks_for_a_place_only_where_there_is_one() {
     let mut tester = Tester::new();
-    let busy = CallInfo { state: CallState::Busy, can_wait: false, ..example::call(Direction::Outgoing) };
+    let busy =
+        CallInfo { state: CallState::Busy, can_wait: false, until: Some(NOON), ..example::call(Direction::Outgoing) };
     tester.event(Event::Call(busy.clone()));
     assert_eq!(requests(&tester.press("w")), []);
     tester.event(Event::Call(CallInfo { can_wait: true, ..busy }));
