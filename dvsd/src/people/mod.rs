@@ -17,6 +17,7 @@ use crate::time::Now;
 mod book;
 mod name;
 mod policy;
+pub mod verify;
 
 pub use book::{Resolved, Target};
 pub use name::{MAX_NAME, NameError};
