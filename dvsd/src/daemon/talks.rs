@@ -174,6 +174,7 @@ impl Talks {
             playback: config.audio.playback.clone(),
             encoder,
             resumed: false,
+            announce: false,
         };
         Ok(Self {
             config,
