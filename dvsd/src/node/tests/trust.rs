@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::people::{Target, Trust};
+use crate::wire::control::Frame;
 
 /// Three nodes; the first is the overlay, the others add each other to their contacts as Anna (1) and Bert (2).
 fn friends() -> Net {
@@ -134,6 +135,8 @@ fn a_verification_whose_peer_falls_silent_fails_after_five_seconds_and_may_begin
     assert_eq!(verified(&net, 1), Some(VerifyState::Exchanging));
     net.run(Duration::from_millis(200));
     assert_eq!(verified(&net, 1), Some(VerifyState::Failed));
+    let number = net.hosts[1].call().number;
+    assert_eq!(done(&mut net, 1, true), Err(VerifyError::NothingShown(number)));
     net.loss = 0;
     // What was begun comes through late, and is given up on the other side, too.
     net.run(Duration::from_secs(8));
@@ -159,6 +162,32 @@ fn a_verification_ends_with_its_call() {
 }
 
 #[test]
+fn who_tries_to_choose_the_words_is_seen_each_time_and_shut_out_after_the_third() {
+    let mut net = friends();
+    talk(&mut net);
+    let peer = net.hosts[2].id();
+    for attempt in 1..=3 {
+        let now = net.now;
+        for frame in [Frame::VerifyCommit { commitment: [1; 32] }, Frame::VerifyReveal { nonce: [2; 16] }] {
+            let node = &mut net.hosts[1].node;
+            let session = node.sessions.session_of(super::super::MAIN, peer).unwrap();
+            node.sessions.send(session, &frame, now);
+            net.input(1, Input::Timeout);
+            net.run(Duration::from_millis(100));
+        }
+        let ended = net.hosts[2].call().cause;
+        assert_eq!(ended, (attempt == 3).then_some(EndCause::Protocol), "attempt {attempt}");
+        assert_eq!(verified(&net, 2), Some(VerifyState::Failed));
+    }
+    assert_eq!(net.hosts[2].node.drops().get("violation"), Some(&3));
+    net.run(Duration::from_secs(5));
+    net.dial(1, 2);
+    net.run(Duration::from_secs(10));
+    assert_eq!(net.hosts[2].call().cause, Some(EndCause::Protocol), "no further call comes in");
+    assert_eq!(trust(&net, 2), Trust::Seen, "whose words they are not, nobody verified");
+}
+
+#[test]
 fn p01_an_intercom_answers_its_contact_with_an_announcement_and_says_so() {
     let mut net = friends();
     let now = net.now;
@@ -169,7 +198,7 @@ fn p01_an_intercom_answers_its_contact_with_an_announcement_and_says_so() {
     assert!(net.command(2, |node| node.set_auto_answer("Anna", true, now)).unwrap().auto_answer);
     net.dial(1, 2);
     net.run(Duration::from_secs(1));
-    let call = net.hosts[2].call().clone();
+    let call = *net.hosts[2].call();
     assert_eq!((call.state, net.hosts[2].announced.as_slice()), (State::Active, &[call.number][..]));
     assert_eq!(net.hosts[2].unasked, [call.number]);
     assert!(net.hosts[1].announced.is_empty(), "who dials knows");
@@ -311,7 +340,7 @@ fn f03_a_new_pin_ends_the_session_and_the_call_that_stand_with_another_key() {
 }
 
 #[test]
-fn f03_an_invite_with_another_key_does_not_use_a_session_that_stands() {
+fn p02_an_invite_with_another_key_does_not_use_a_session_that_stands() {
     let mut net = Net::new(3, UnknownCallers::Ring);
     talk(&mut net);
     hang_up(&mut net, 1);
