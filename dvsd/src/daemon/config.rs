@@ -131,8 +131,10 @@ impl Default for Media {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Calls {
-    /// What happens when somebody who is no contact calls.
+    /// What happens when somebody who is no contact calls, until a user says otherwise.
     pub(crate) unknown_callers: UnknownCallers,
+    /// Whether nobody is to be disturbed, until a user says otherwise.
+    pub(crate) do_not_disturb: bool,
     /// Whether calls of contacts are answered at once.
     pub(crate) auto_answer: bool,
     /// Seconds a dialled call may ring, 5 to 60.
@@ -143,7 +145,13 @@ pub(crate) struct Calls {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { unknown_callers: UnknownCallers::Silent, auto_answer: false, ring_seconds: 60, tries: 1 }
+        Self {
+            unknown_callers: UnknownCallers::Silent,
+            do_not_disturb: false,
+            auto_answer: false,
+            ring_seconds: 60,
+            tries: 1,
+        }
     }
 }
 

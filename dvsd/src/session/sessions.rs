@@ -255,6 +255,11 @@ impl Sessions {
         }
     }
 
+    /// Somebody above found that the peer broke the protocol: a strike, as for a packet that makes no sense.
+    pub fn violated(&mut self, session: SessionId, now: Now) {
+        self.strike(session, now.mono);
+    }
+
     fn strike(&mut self, id: SessionId, now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.phase == Phase::Open && session.strike() {

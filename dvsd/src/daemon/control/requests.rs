@@ -143,6 +143,15 @@ impl Service {
             let message = format!("{name} is blocked; first run: dvs-tui contacts unblock {}", invite.id);
             return Err(Failure::new(FailureKind::State, message));
         }
+        if target == Target::Changed {
+            let name = self.name_of(invite.id);
+            let message = format!(
+                "the key of {name} has changed: somebody may be impersonating them; compare fingerprints by another way, \
+                 then run: dvs-tui contacts verify {} FINGERPRINT",
+                invite.id
+            );
+            return Err(Failure::new(FailureKind::State, message));
+        }
         let dialled = self.seek(&invite, |service, hints| {
             service.command(|node| node.dial(invite.id, invite.fingerprint, hints, options, clock::now()))
         });
@@ -313,7 +322,7 @@ impl Service {
         Some(convert::stats(call.0, &figures, self.desk.session(call.0).as_ref()))
     }
 
-    fn call_info(&self, view: &CallView) -> message::CallInfo {
+    pub(crate) fn call_info(&self, view: &CallView) -> message::CallInfo {
         let mut info = convert::call(view, &self.node);
         info.answered_by = self.desk.answered_by(view.number.0);
         info.route = self.desk.route(view.number.0);
@@ -333,7 +342,7 @@ impl Service {
                 self.world.server.event(&message::Event::ContactRemoved { id: id.to_string() });
             }
             Event::KeyChanged(id) => self.activity(format!(
-                "WARNING: {} shows another key than before; if that is expected, remove and add the contact again",
+                "WARNING: {} shows another key than before; compare fingerprints by another way, then verify the contact with the new one",
                 self.name_of(id)
             )),
             Event::Network => {
@@ -345,6 +354,10 @@ impl Service {
                 let lookup = convert::lookup(&lookup, &self.node);
                 self.world.server.event(&message::Event::Lookup(lookup));
             }
+            Event::AutoAnswered(call) => self.auto_answered(call),
+            Event::Policy(policy) => self.policy_changed(policy),
+            Event::Verification { call, state } => self.verification_changed(call, state),
+            Event::Presence { .. } => {}
         }
     }
 
@@ -388,7 +401,7 @@ impl Service {
         self.world.server.event(&message::Event::Activity { at: clock::now().unix, text });
     }
 
-    fn name_of(&self, id: NodeId) -> String {
+    pub(crate) fn name_of(&self, id: NodeId) -> String {
         self.node.people().name_of(id).map_or_else(|| id.to_string(), str::to_owned)
     }
 }
@@ -446,7 +459,7 @@ const fn people_failure_kind(error: &PeopleError) -> FailureKind {
     match error {
         PeopleError::NoSuchName(_) | PeopleError::NotContact => FailureKind::NotFound,
         PeopleError::Full => FailureKind::Limit,
-        PeopleError::KeyMismatch | PeopleError::NoKey => FailureKind::State,
+        PeopleError::KeyMismatch | PeopleError::FingerprintMismatch | PeopleError::KeyNotSettled => FailureKind::State,
         PeopleError::Name(_)
         | PeopleError::NameTaken(_)
         | PeopleError::AlreadyContact(_)
