@@ -89,7 +89,8 @@ impl Service {
         let changes = Watch::start();
         let policy = loaded.chosen.over(configured_policy(config));
         let node_config = node_config(config, policy, udp.local(), loaded.contacts);
-        let node = Node::new(identity, node_config, clock::now(), random);
+        let mut node = Node::new(identity, node_config, clock::now(), random);
+        node.set_rekey_after(Duration::from_secs(config.network.rekey_seconds));
         let world = World { udp, server, store, talks, resolver };
         let desk = Desk::new(loaded.history, convert::part(config));
         let mut service = Self {
