@@ -310,7 +310,7 @@ impl World {
                 *reaction.bytes.entry(to).or_default() += datagram.len();
                 self.fly(address(index), to, datagram);
             }
-            Output::StartAudio { call } => self.hosts[index].talking = Some(call),
+            Output::StartAudio { call, .. } => self.hosts[index].talking = Some(call),
             Output::StopAudio { call } => {
                 let host = &mut self.hosts[index];
                 host.talking = host.talking.filter(|talking| *talking != call);

@@ -5,6 +5,8 @@ mod attacks;
 mod basics;
 mod glare;
 mod life;
+mod packets;
+mod rekey;
 
 use core::time::Duration;
 use std::sync::Arc;
