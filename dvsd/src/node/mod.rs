@@ -25,10 +25,12 @@ use crate::wire::{Layer, Malformed};
 
 mod commands;
 mod glue;
+mod rescue;
 #[cfg(test)]
 mod tests;
 
 pub use self::commands::{Hints, LookUpError};
+use self::rescue::{MAX_KNOWN, Rescues};
 pub use crate::call::{CallConfig, CallError, CallView, DialError, EndCause};
 pub use crate::people::{Contact, PeopleConfig, PeopleError};
 pub use crate::routing::Status as RoutingStatus;
@@ -185,6 +187,8 @@ pub struct Node {
     found: BTreeMap<NodeId, Vec<(Path, Option<Duration>)>>,
     /// Why a search or a handshake came to nothing while the other goes on.
     failures: BTreeMap<NodeId, EndCause>,
+    /// Peers of calls that are not heard and looked for.
+    rescues: Rescues,
     /// Whom each session is with.
     peers: BTreeMap<SessionId, CallKey>,
     /// Calls between `StartAudio` and `StopAudio`.
@@ -215,6 +219,7 @@ impl Node {
             lookups: BTreeMap::new(),
             found: BTreeMap::new(),
             failures: BTreeMap::new(),
+            rescues: Rescues::default(),
             peers: BTreeMap::new(),
             talking: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -269,18 +274,24 @@ impl Node {
         self.routing.handle_timeout(now, &mut self.random);
         self.sessions.handle_timeout(now, &mut self.random);
         self.calls.handle_timeout(now);
+        self.time_rescues(now);
     }
 
-    /// Sessions go on: their packets find the new way by themselves, or are lost as on any bad link.
+    /// Sessions of calls go on, and their peers learn at once where we are now.
     fn network_changed(&mut self, local: &[IpAddr], now: Now) {
         self.routing.set_local(local);
         self.routing.network_changed(now, &mut self.random);
         self.sessions.close_idle(|local, peer| self.calls.is_live(CallKey { local, peer }), now);
+        self.tell_new_address(now);
     }
 
     fn handle_hints(&mut self, peer: NodeId, addresses: &[SocketAddr], now: Now) {
         if let Some(names) = self.unresolved.get_mut(&peer) {
             *names = names.saturating_sub(1);
+        }
+        if let Some(hints) = self.hints.get_mut(&peer) {
+            hints.extend(addresses);
+            hints.truncate(MAX_KNOWN);
         }
         let calls = self.calls.calls().any(|call| call.key.peer == peer && is_sought(call.state));
         if calls || self.lookups.contains_key(&peer) {
@@ -306,7 +317,8 @@ impl Node {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        Deadline::earliest([self.routing.poll_timeout(), self.sessions.poll_timeout(), self.calls.poll_timeout()])
+        let layers = [self.routing.poll_timeout(), self.sessions.poll_timeout(), self.calls.poll_timeout()];
+        Deadline::earliest(layers.into_iter().chain([self.rescues.next_due()]))
     }
 
     /// Whether every session has ended, so that nothing is lost by stopping.

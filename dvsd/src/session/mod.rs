@@ -21,6 +21,7 @@ mod dial;
 mod established;
 mod gate;
 mod liveness;
+mod paths;
 mod rivals;
 mod rtt;
 mod sessions;
@@ -86,6 +87,18 @@ pub enum SessionEvent {
         /// Decrypted, never empty.
         payload: Vec<u8>,
     },
+    /// A doubted peer ([`Sessions::doubt`]) was not heard for a second.
+    Silent {
+        /// The session.
+        session: SessionId,
+    },
+    /// Packets to the peer go along another path from now on: it has moved.
+    PathChanged {
+        /// The session.
+        session: SessionId,
+        /// Where to.
+        path: Path,
+    },
     /// Nothing was heard for 5 s.
     Unstable {
         /// The session.
@@ -148,9 +161,11 @@ pub struct SessionStats {
     pub fingerprint: Fingerprint,
     /// Where packets to the peer go.
     pub path: Path,
+    /// How often that has changed.
+    pub path_changes: u32,
     /// Whether we dialled.
     pub initiated: bool,
-    /// Smoothed round-trip time.
+    /// Smoothed round-trip time of the heartbeats; before the first is answered, what the handshake took.
     pub rtt: Option<Duration>,
     /// Media packets sent.
     pub media_sent: u32,

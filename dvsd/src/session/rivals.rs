@@ -134,12 +134,12 @@ impl Sessions {
         let Some(old) = self.sessions.get_mut(&from) else { return };
         old.standing = Standing::Rival;
         let in_call = old.liveness.in_call();
-        let frames = old.control.take_unacknowledged();
+        let frames = old.control.surrender(belongs_to_calls);
         old.liveness.set_in_call(false, now);
         let Some(new) = self.sessions.get_mut(&to) else { return };
         new.standing = Standing::Primary;
         new.liveness.set_in_call(in_call, now);
-        for frame in frames.into_iter().filter(belongs_to_calls) {
+        for frame in frames {
             new.control.send(frame, now);
         }
         new.flush(now, &mut self.jitter, &mut self.transmits);
@@ -164,16 +164,23 @@ impl Sessions {
     }
 }
 
-/// Whether the two handshakes may have crossed: the peer's began before our session was confirmed.
+/// Whether the two handshakes may have crossed: the peer's began before our session was confirmed, and we did not dial
+/// although we had its session already.
 fn may_cross(a: &Session, b: &Session) -> bool {
     let (ours, theirs) = match (a.side, b.side) {
         (Side::Initiator, Side::Responder) => (a, b),
         (Side::Responder, Side::Initiator) => (b, a),
         _ => return false,
     };
-    ours.first_heard.is_none_or(|heard| theirs.begun <= heard)
+    let came_first = theirs.established < ours.begun;
+    !came_first && ours.first_heard.is_none_or(|heard| theirs.begun <= heard)
 }
 
 fn belongs_to_calls(frame: &Frame) -> bool {
-    !matches!(frame, Frame::Close { .. } | Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. })
+    match frame {
+        Frame::Close { .. } | Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => false,
+        // An empty offer only keeps the place of a frame that has moved already.
+        Frame::PathOffer { addresses } => !addresses.is_empty(),
+        _ => true,
+    }
 }

@@ -22,6 +22,7 @@ mod calls;
 mod liars;
 mod lookups;
 mod networks;
+mod roaming;
 
 /// One-way delay of the virtual network.
 const DELAY: Duration = Duration::from_millis(10);
