@@ -147,6 +147,7 @@ impl Node {
                 node.end_rescue(key);
                 node.calls.session_recovered(key, now);
             }),
+            SessionEvent::Restarted { session } => self.with_key(session, |node, key| node.restarted(key, now)),
             SessionEvent::Moved { from, to } => {
                 if let Some(key) = self.peers.remove(&from) {
                     self.peers.insert(to, key);

@@ -15,7 +15,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use super::{Event, MAIN, Node, Output};
-use crate::call::{CallKey, State};
+use crate::call::{CallKey, CallView, Direction, EndCause, State};
 use crate::id::NodeId;
 use crate::path::Path;
 use crate::session::SessionId;
@@ -124,6 +124,16 @@ impl Node {
         let due = self.rescues.0.iter().filter(|(_, rescue)| rescue.again.is_some_and(|at| at <= now.mono));
         for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.rescue(key, false, now);
+        }
+    }
+
+    /// The peer has started again and knows nothing of a call that we made and it had answered: what it dials now is no
+    /// dial that crossed ours.
+    pub(super) fn restarted(&mut self, key: CallKey, now: Now) {
+        let ours = |call: &CallView| call.key == key && call.direction == Direction::Outgoing;
+        let talks = |call: &CallView| matches!(call.state, State::Active | State::Held | State::Reconnecting);
+        if self.calls.calls().any(|call| ours(&call) && talks(&call)) {
+            self.calls.abort(key, EndCause::PeerRestarted, now);
         }
     }
 

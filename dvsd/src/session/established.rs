@@ -30,6 +30,8 @@ const RETIRED: Duration = Duration::from_secs(10);
 /// Without a call for this long, the initiator closes; the responder a minute later.
 const IDLE_INITIATOR: Duration = Duration::from_secs(300);
 const IDLE_RESPONDER: Duration = Duration::from_secs(360);
+/// Frames kept back at most.
+const MAX_HELD: usize = 64;
 /// Violations by an authenticated peer before the session is closed.
 const STRIKES: u8 = 3;
 
@@ -96,6 +98,8 @@ pub(super) struct Session {
     /// The answer to a challenge, to be sent where that came from, which may not be [`path`](Self::path). There is
     /// one per packet: more would make a forged source address hear more bytes than were spent on it.
     aside: Option<(Path, Frame)>,
+    /// Frames for calls that came before the peer had proven that it has this session, beside another one.
+    held: Vec<Frame>,
     strikes: u8,
     media_sent: u32,
     media_received: u32,
@@ -168,6 +172,7 @@ impl Session {
             measured: false,
             aside: None,
             peer: established.peer,
+            held: Vec::new(),
             strikes: 0,
             media_sent: 0,
             media_received: 0,
@@ -196,6 +201,25 @@ impl Session {
     /// Where packets to the peer go.
     pub(super) const fn path(&self) -> Path {
         self.paths.home()
+    }
+
+    /// Keeps a frame back while the peer may have sent it in a session that it has given up long ago. Returns it if it
+    /// has not.
+    pub(super) fn hold_back(&mut self, frame: Frame) -> Option<Frame> {
+        let doubtful = self.standing == Standing::Rival && self.proof.is_none();
+        if !doubtful {
+            return Some(frame);
+        }
+        if self.held.len() < MAX_HELD {
+            self.held.push(frame);
+        }
+        None
+    }
+
+    /// The frames kept back, once they need not be any more.
+    pub(super) fn release(&mut self) -> Vec<Frame> {
+        let doubtful = self.standing == Standing::Rival && self.proof.is_none();
+        if doubtful { Vec::new() } else { core::mem::take(&mut self.held) }
     }
 
     /// Opens a packet. `Err(Drop::Violation)` is a strike.

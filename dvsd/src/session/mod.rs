@@ -114,6 +114,12 @@ pub enum SessionEvent {
         /// The session.
         session: SessionId,
     },
+    /// The peer has a new session, which it cannot have begun before it had this one, and does not answer in this one:
+    /// it has started again. [`Moved`](Self::Moved) follows.
+    Restarted {
+        /// The session.
+        session: SessionId,
+    },
     /// Another session with the same peer is in use from now on. Frames it had not acknowledged were queued there.
     Moved {
         /// The old one: no further events of it follow.

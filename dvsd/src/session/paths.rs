@@ -241,7 +241,8 @@ impl Paths {
             self.change_to(former.path, now);
         }
         self.conclude(now);
-        if let Some(found) = self.candidates.iter().find(|candidate| candidate.nonce == *nonce).map(|found| found.path) {
+        if let Some(found) = self.candidates.iter().find(|candidate| candidate.nonce == *nonce).map(|found| found.path)
+        {
             self.candidates.clear();
             if found != self.home {
                 self.trial = None;
@@ -348,4 +349,87 @@ impl Paths {
 /// Whether a session may use `path`, or leave it: a tunnel hides who is at its ends, and so does whoever uses one.
 fn is_usable(path: &Path) -> bool {
     path.address().is_some_and(|address| Scope::of(address) != Scope::Unusable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn path(last: u8) -> Path {
+        Path::direct(([203, 0, 113, last], 5_004).into())
+    }
+
+    /// The nonce that was sent to `to`.
+    fn asked(paths: &mut Paths, to: Path, now: Instant) -> Nonce {
+        let due = paths.due(36, now, &mut Random::seeded(1));
+        due.into_iter().find(|(path, _)| *path == to).expect("not asked").1
+    }
+
+    /// A peer at 1 that is taken to have moved to 2, with the moment of that.
+    fn moved() -> (Paths, Random) {
+        let (mut paths, mut random) = (Paths::new(path(1)), Random::seeded(2));
+        paths.heard(path(2), 60, true, at(0), &mut random);
+        let nonce = asked(&mut paths, path(2), at(0));
+        paths.answered(&nonce, at(40));
+        assert_eq!(paths.home(), path(1), "the old address may be slower");
+        assert_eq!(paths.next_due(), Some(at(500)));
+        paths.handle_timeout(at(500));
+        assert_eq!((paths.home(), paths.take_change(), paths.take_change()), (path(2), true, false));
+        (paths, random)
+    }
+
+    #[test]
+    fn an_address_that_answers_is_used_and_the_old_one_heard_for_the_rest_of_the_trial() {
+        let (mut paths, _) = moved();
+        assert_eq!(paths.also(100, 36), Some(path(1)));
+        paths.handle_timeout(at(3_000));
+        assert_eq!(paths.also(100, 36), None);
+    }
+
+    #[test]
+    fn an_address_left_too_early_is_asked_again_when_packets_still_come_from_it() {
+        let (mut paths, mut random) = moved();
+        paths.handle_timeout(at(3_000));
+        assert_eq!(paths.echoed(path(3), at(10_000)), None);
+        let nonce = paths.echoed(path(1), at(10_000)).unwrap();
+        assert_eq!(paths.echoed(path(1), at(10_400)), None, "twice a second at most");
+        assert_eq!(paths.home(), path(2));
+        paths.answered(&nonce, at(10_500));
+        assert_eq!((paths.home(), paths.count()), (path(1), 2));
+        // Where it came back from is not where it is called back to in turn.
+        assert_eq!(paths.echoed(path(2), at(11_000)), None);
+        paths.heard(path(1), 60, true, at(11_000), &mut random);
+        assert_eq!(paths.also(100, 36), None);
+    }
+
+    #[test]
+    fn an_old_address_that_answers_late_and_is_heard_is_gone_back_to_at_no_cost() {
+        let (mut paths, mut random) = moved();
+        let nonce = asked(&mut paths, path(1), at(1_000));
+        paths.answered(&nonce, at(1_100));
+        assert_eq!(paths.home(), path(2), "it is not heard from there");
+        paths.heard(path(1), 60, true, at(1_200), &mut random);
+        assert_eq!((paths.home(), paths.changes.len()), (path(1), 0));
+    }
+
+    #[test]
+    fn an_address_is_remembered_for_a_minute() {
+        let (mut paths, _) = moved();
+        paths.handle_timeout(at(60_500));
+        assert_eq!((paths.former(), paths.next_due()), (None, None));
+    }
+
+    #[test]
+    fn a_tunnel_is_neither_left_nor_taken_because_of_a_packet() {
+        let tunnel = Path::Tunnel(crate::path::TunnelId(1));
+        for (from, to) in [(tunnel, path(1)), (path(1), tunnel)] {
+            let mut paths = Paths::new(from);
+            paths.heard(to, 60, true, at(0), &mut Random::seeded(2));
+            assert_eq!(paths.next_due(), None);
+        }
+    }
 }

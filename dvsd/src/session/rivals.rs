@@ -11,6 +11,9 @@
 //! * until then the one in use stays in use, unless the new one cannot have crossed it: then the peer has
 //!   restarted, and the new one takes over as soon as it has proven itself.
 //!
+//! What a session says of calls counts only once the peer has proven that it has this session: a handshake and an
+//! invitation that somebody held back and lets go later must not end the call that goes on meanwhile.
+//!
 //! Whoever is told GLARE about the session it uses takes another one, which it still hears for 10 s.
 
 use core::time::Duration;
@@ -76,7 +79,9 @@ impl Sessions {
         } else if let Some(primary) = sessions.iter().find(|session| session.is_primary()) {
             let silent = primary.proof < Some(newest);
             let restarted = living.iter().find(|session| silent && !may_cross(primary, session));
+            let from = primary.id;
             if let Some(to) = restarted.map(|session| session.id) {
+                self.events.push_back(SessionEvent::Restarted { session: from });
                 self.move_to(to, now);
             }
         }

@@ -228,6 +228,7 @@ impl Sessions {
         let moved = session.note_path(path, &header, datagram.len(), dropped, now, random, &mut self.transmits);
         let news = SessionEvent::PathChanged { session: id, path: session.path() };
         let is_told = moved && session.is_primary();
+        self.events.extend(is_told.then_some(news));
         let (local, peer) = (session.local, session.peer.id());
         let result = match received {
             Ok((received, recovered)) => {
@@ -240,11 +241,12 @@ impl Sessions {
             }
             Err(drop) => return Err(drop),
         };
-        self.events.extend(is_told.then_some(news));
         if proven {
             self.dials.remove(&(local, peer));
             self.settle(local, peer, now);
         }
+        let held = self.sessions.get_mut(&id).map(Session::release).unwrap_or_default();
+        held.into_iter().for_each(|frame| self.deliver_frame(id, frame, now));
         if let Some(session) = self.sessions.get_mut(&id) {
             session.flush(now, &mut self.jitter, &mut self.transmits);
         }
@@ -285,7 +287,8 @@ impl Sessions {
                 }
             }
             frame => {
-                if let Some(session) = self.current(id) {
+                let frame = self.sessions.get_mut(&id).and_then(|session| session.hold_back(frame));
+                if let (Some(session), Some(frame)) = (self.current(id), frame) {
                     self.events.push_back(SessionEvent::Frame { session, frame });
                 }
             }

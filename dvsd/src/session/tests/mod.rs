@@ -223,8 +223,7 @@ impl Pair {
             if let Some(forwarder) = self.forwarder
                 && (transmit.path == dest || transmit.path == forwarder.path && forwarder.relays)
             {
-                let (arrives, from, datagram) =
-                    (self.now + forwarder.delay, forwarder.path, transmit.datagram.clone());
+                let (arrives, from, datagram) = (self.now + forwarder.delay, forwarder.path, transmit.datagram.clone());
                 self.wire.push(Flight { arrives, to, dest, from, datagram });
             }
             if transmit.path != self.ends[to].path {

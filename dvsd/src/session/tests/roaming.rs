@@ -277,21 +277,6 @@ fn roaming_with_an_off_path_forwarder_comes_back_to_the_real_path() {
 }
 
 #[test]
-fn a_forwarder_who_was_taken_for_the_peer_is_left_while_he_still_forwards() {
-    // The real way is cut for so long that the forwarder's is the only one, as he proves.
-    let mut pair = in_call(1, 0);
-    talk(&mut pair, 1_000);
-    let path = at("203.0.113.66:6666");
-    pair.forwarder = Some(Forwarder { path, delay: ms(5), relays: true });
-    pair.link.loss = 100;
-    talk(&mut pair, 5_000);
-    assert_eq!([ALICE, BOB].map(|who| believed(&pair, who)), [path; 2], "there is no other way");
-    pair.link.loss = 0;
-    talk(&mut pair, 3_000);
-    assert_both_right(&pair, "the real way is back, though slower");
-}
-
-#[test]
 fn both_have_moved_and_find_each_other_by_challenges() {
     for seed in 0..20 {
         let mut pair = in_call(seed, seed % 21);

@@ -189,5 +189,29 @@ fn d49_whoever_is_told_of_glare_on_the_session_it_uses_takes_the_other() {
     pair.run(ms(30));
     assert_ne!(pair.session(ALICE), used);
     assert_eq!(told_glare(&pair, ALICE), 0, "no call ends by that");
-    assert!(pair.ends[ALICE].events.iter().any(|event| matches!(event, SessionEvent::Moved { from, .. } if *from == used)));
+    assert!(
+        pair.ends[ALICE].events.iter().any(|event| matches!(event, SessionEvent::Moved { from, .. } if *from == used))
+    );
+}
+
+#[test]
+fn f03_an_invitation_held_back_with_its_handshake_is_not_heard_beside_a_living_session() {
+    // Bob's HS_AUTH and all he says after it are caught; his next attempt succeeds; then all of it is let go.
+    let mut pair = Pair::new(1);
+    pair.dial(BOB);
+    pair.run(ms(41));
+    pair.send(BOB, &ring(1));
+    let caught: Vec<_> = core::mem::take(&mut pair.wire).into_iter().map(|flight| flight.datagram).collect();
+    pair.restart(BOB);
+    pair.dial(BOB);
+    pair.run(ms(500));
+    pair.send(BOB, &ring(2));
+    pair.run(ms(100));
+    let from = pair.ends[BOB].path;
+    for datagram in caught {
+        let _ = pair.inject(ALICE, from, &datagram);
+    }
+    pair.run(ms(8_000));
+    assert_eq!(pair.ends[ALICE].frames(), [ring(2)]);
+    pair.assert_working("after the attack");
 }
