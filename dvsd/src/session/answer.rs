@@ -159,7 +159,7 @@ impl Sessions {
 
     /// A slot for a stranger; if none is free, the oldest stranger's.
     fn promise_slot(&mut self, prefix: &Prefix, now: Instant) -> Result<u8, Drop> {
-        let of_prefix = |session: &&Session| session.side == Side::Responder && session.path.prefix() == *prefix;
+        let of_prefix = |session: &&Session| session.side == Side::Responder && session.birthplace.prefix() == *prefix;
         if !self.slots.is_fair(prefix, self.sessions.values().filter(of_prefix).count(), now) {
             return Err(Drop::NoSlot);
         }

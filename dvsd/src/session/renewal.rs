@@ -42,7 +42,7 @@ impl Sessions {
         }
         session.renewed = Some(now);
         let (local, peer) = (session.local, session.peer.id());
-        let path = (session.path, session.control.rtt.smoothed());
+        let path = (session.path(), session.control.rtt.smoothed());
         if self.contenders(local, peer).len() == 1 && !self.dials.contains_key(&(local, peer)) {
             let mut dial = Dial::new(&[path], now);
             dial.handle_timeout(peer, now, random, &mut self.transmits);

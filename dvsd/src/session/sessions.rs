@@ -18,8 +18,8 @@ use crate::wire::kind;
 use crate::wire::session::{Header, Slot};
 
 use super::answer::{Completed, HalfOpen};
-use super::dial::Dial;
-use super::established::{Birth, Due, Phase, Received, Session, Unconfirmed};
+use super::dial::{Dial, GIVE_UP};
+use super::established::{Arrived, Birth, Due, Phase, Received, Session, Unconfirmed};
 use super::gate::Gate;
 use super::liveness::Level;
 use super::rekey::REKEY_AFTER;
@@ -130,13 +130,39 @@ impl Sessions {
         if self.session_of(local, peer).is_some() {
             return;
         }
+        self.begin_dial(local, peer, paths, now, random);
+    }
+
+    /// As [`connect`](Self::connect), but although there is a session: the peer may have forgotten it. Whichever answers
+    /// first is used; an answer in the old one ends the attempt.
+    pub fn connect_beside(
+        &mut self,
+        session: SessionId,
+        paths: &[(Path, Option<Duration>)],
+        now: Now,
+        random: &mut Random,
+    ) {
+        let session = self.current(session).and_then(|id| self.sessions.get(&id));
+        if let Some((local, peer)) = session.map(|session| (session.local, session.peer.id())) {
+            self.begin_dial(local, peer, paths, now, random);
+        }
+    }
+
+    fn begin_dial(
+        &mut self,
+        local: LocalId,
+        peer: NodeId,
+        paths: &[(Path, Option<Duration>)],
+        now: Now,
+        random: &mut Random,
+    ) {
         if let Some(dial) = self.dials.get_mut(&(local, peer)) {
             dial.add(paths, now.mono);
             dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
             return;
         }
         if paths.is_empty() || !self.locals.contains_key(&local) {
-            self.events.push_back(SessionEvent::ConnectFailed { local, peer, why: ConnectError::NoPath });
+            self.connect_failed(local, peer, ConnectError::NoPath);
             return;
         }
         let mut dial = Dial::new(paths, now.mono);
@@ -203,6 +229,12 @@ impl Sessions {
         let received = session.receive(path, &header, datagram, now);
         let proven = session.proof != proof;
         let ending = session.is_ending(now);
+        let dropped = received.as_ref().err().copied();
+        let arrived = Arrived { path, header, length: datagram.len(), dropped };
+        let moved = session.note_path(&arrived, now, random, &mut self.transmits);
+        let news = SessionEvent::PathChanged { session: id, path: session.path() };
+        let is_told = moved && session.is_primary();
+        self.events.extend(is_told.then_some(news));
         let (local, peer) = (session.local, session.peer.id());
         let result = match received {
             Ok((received, recovered)) => {
@@ -222,6 +254,8 @@ impl Sessions {
             self.settle(local, peer, now);
         }
         self.tend_keys(id, now, random);
+        let held = self.sessions.get_mut(&id).map(Session::release).unwrap_or_default();
+        held.into_iter().for_each(|frame| self.deliver_frame(id, frame, now));
         if let Some(session) = self.sessions.get_mut(&id) {
             session.flush(now, &mut self.jitter, &mut self.transmits);
         }
@@ -262,7 +296,8 @@ impl Sessions {
                 }
             }
             frame => {
-                if let Some(session) = self.current(id) {
+                let frame = self.sessions.get_mut(&id).and_then(|session| session.hold_back(frame));
+                if let (Some(session), Some(frame)) = (self.current(id), frame) {
                     self.events.push_back(SessionEvent::Frame { session, frame });
                 }
             }
@@ -321,7 +356,7 @@ impl Sessions {
                 let unconfirmed = Unconfirmed { auth: Vec::new(), interval, next, until };
                 let id = self.next_id();
                 let unconfirmed = Some(unconfirmed);
-                let birth = Birth { id, local, path, slot, begun: now, unconfirmed, rtt };
+                let birth = Birth { id, local, path, slot, begun: until - GIVE_UP, unconfirmed, rtt };
                 self.initiated(birth, initiated, now)
             }
             Err(Refused { reason, state: Some(state) }) => {
@@ -456,6 +491,27 @@ impl Sessions {
         }
     }
 
+    /// There is reason to doubt that the peer is still there, or hears us: heartbeats go out quickly, and
+    /// [`SessionEvent::Silent`] follows if nothing is heard for a second. So a peer also learns at once that our own
+    /// address has changed.
+    pub fn doubt(&mut self, session: SessionId, now: Now) {
+        let Some(id) = self.current(session) else { return };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.doubt(now.mono, &mut self.jitter);
+            session.flush(now.mono, &mut self.jitter, &mut self.transmits);
+        }
+    }
+
+    /// Challenges `paths`, at most 16 at a time, each for 3 s: the peer of this session, which is not heard any more, may
+    /// be there. The first that answers is used, and [`SessionEvent::PathChanged`] says so.
+    pub fn challenge(&mut self, session: SessionId, paths: &[Path], now: Now, random: &mut Random) {
+        let Some(id) = self.current(session) else { return };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.challenge(paths, now.mono, random);
+            session.flush(now.mono, &mut self.jitter, &mut self.transmits);
+        }
+    }
+
     /// Ends the session and all others with the same peer. No [`SessionEvent::Closed`] follows.
     pub fn close(&mut self, session: SessionId, reason: Reason, now: Now, _random: &mut Random) {
         let Some(session) = self.sessions.get(&session) else { return };
@@ -538,7 +594,7 @@ impl Sessions {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let due = session.handle_timeout(now, &mut self.jitter, &mut self.transmits);
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
-        let primary = session.is_primary();
+        let (primary, path) = (session.is_primary(), session.path());
         match due {
             Some(Due::Over) => self.remove(id, now.mono),
             Some(Due::Unreachable) => self.lose(id, Reason::Unreachable, now.mono),
@@ -548,7 +604,11 @@ impl Sessions {
                 Level::Lost | Level::Dropped => SessionEvent::Lost { session: id },
                 Level::Good | Level::Unstable => SessionEvent::Unstable { session: id },
             }),
-            Some(Due::Level(_)) | None => {}
+            Some(Due::PathChanged) if primary => {
+                self.events.push_back(SessionEvent::PathChanged { session: id, path });
+            }
+            Some(Due::Silent) if primary => self.events.push_back(SessionEvent::Silent { session: id }),
+            Some(Due::Level(_) | Due::PathChanged | Due::Silent) | None => {}
         }
     }
 
@@ -567,7 +627,7 @@ impl Sessions {
 
     fn remove(&mut self, id: SessionId, now: Instant) {
         if let Some(session) = self.sessions.remove(&id) {
-            let caller = (session.side == Side::Responder).then(|| session.path.prefix());
+            let caller = (session.side == Side::Responder).then(|| session.birthplace.prefix());
             self.slots.retire(session.slot, caller, now);
         }
     }
@@ -577,7 +637,7 @@ impl Sessions {
     pub(super) fn send_raw(&mut self, session: SessionId, text: &[u8], now: Now) {
         let session = self.sessions.get_mut(&session).unwrap();
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
-        session.seal_to(session.path, &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
+        session.seal_to(session.path(), &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
     }
 
     /// The next datagram to send.

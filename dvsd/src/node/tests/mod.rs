@@ -26,6 +26,7 @@ mod liars;
 mod lookups;
 mod networks;
 mod presence;
+mod roaming;
 mod trust;
 
 /// One-way delay of the virtual network.
