@@ -9,11 +9,11 @@ use openssl::pkey::{PKey, Private, Public};
 use zeroize::Zeroizing;
 
 use super::kdf::Secret;
-use super::{BadKey, CryptoError, p256};
+use super::{BadKey, CryptoError, ec};
 use crate::random::Random;
 
 /// Length of a public key as sent: a SubjectPublicKeyInfo.
-pub const PUBLIC_KEY_LEN: usize = p256::SPKI_LEN;
+pub const PUBLIC_KEY_LEN: usize = ec::P256_SPKI_LEN;
 
 /// A fresh private key and its public half. OpenSSL overwrites the private number when it is dropped.
 pub struct Ephemeral {
@@ -24,17 +24,17 @@ pub struct Ephemeral {
 impl Ephemeral {
     /// A new key out of `random`.
     pub fn generate(random: &mut Random) -> Result<Self, CryptoError> {
-        Self::from_key(p256::generate(random)?)
+        Self::from_key(ec::P256.generate(random)?)
     }
 
     /// The key with a known private value: for test vectors.
     #[cfg(test)]
     pub(crate) fn from_scalar(scalar: &[u8; 32]) -> Self {
-        Self::from_key(p256::from_scalar(scalar).unwrap().unwrap()).unwrap()
+        Self::from_key(ec::P256.from_scalar(scalar).unwrap().unwrap()).unwrap()
     }
 
     fn from_key(key: EcKey<Private>) -> Result<Self, CryptoError> {
-        let public = p256::spki(key.public_key())?;
+        let public = ec::P256.spki(key.public_key())?.try_into().map_err(|_| CryptoError)?;
         Ok(Self { key: PKey::from_ec_key(key)?, public })
     }
 
@@ -68,7 +68,7 @@ pub struct PeerKey(PKey<Public>);
 impl PeerKey {
     /// Reads the 91 bytes; anything but the template with a point of the curve is refused.
     pub fn parse(spki: &[u8; PUBLIC_KEY_LEN]) -> Result<Self, BadKey> {
-        p256::public_key(spki).map(Self).ok_or(BadKey)
+        ec::P256.public_key(spki).map(Self).ok_or(BadKey)
     }
 }
 
