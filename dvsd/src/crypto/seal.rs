@@ -42,12 +42,37 @@ pub enum SealError {
     Crypto(#[from] CryptoError),
 }
 
-/// A key and a nonce for exactly one message.
+/// A key and a nonce for exactly one message: sealing uses it up.
+///
+/// ```
+/// use dvsd::crypto::seal::OneTimeKey;
+///
+/// fn once(key: OneTimeKey) {
+///     let _ = key.seal(b"", vec![1]);
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::OneTimeKey;
+///
+/// fn twice(key: OneTimeKey) {
+///     let _ = key.seal(b"", vec![1]);
+///     let _ = key.seal(b"", vec![2]);
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::OneTimeKey;
+///
+/// fn copied(key: &OneTimeKey) -> OneTimeKey {
+///     key.clone()
+/// }
+/// ```
 pub struct OneTimeKey(Zeroizing<[u8; 44]>);
 
 impl OneTimeKey {
     /// Key (32 bytes) and nonce (12 bytes) in a row.
-    pub const fn new(bytes: Zeroizing<[u8; 44]>) -> Self {
+    pub(crate) const fn new(bytes: Zeroizing<[u8; 44]>) -> Self {
         Self(bytes)
     }
 
@@ -117,7 +142,7 @@ pub struct EpochSecret(Secret);
 
 impl EpochSecret {
     /// An epoch secret out of its bytes.
-    pub const fn new(bytes: Secret) -> Self {
+    pub(crate) const fn new(bytes: Secret) -> Self {
         Self(bytes)
     }
 
@@ -180,7 +205,23 @@ impl SubKey {
     }
 }
 
-/// Seals one stream in one direction, sequence numbers rising.
+/// Seals one stream in one direction, sequence numbers rising. There is one of each, which no copy can lead back:
+///
+/// ```
+/// use dvsd::crypto::seal::{SealError, SealingKey};
+///
+/// fn next(key: &mut SealingKey, text: &mut [u8], tag: &mut [u8]) -> Result<(), SealError> {
+///     key.seal(1, b"", text, tag)
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::{SealError, SealingKey};
+///
+/// fn next(key: &SealingKey, text: &mut [u8], tag: &mut [u8]) -> Result<(), SealError> {
+///     key.clone().seal(1, b"", text, tag)
+/// }
+/// ```
 pub struct SealingKey {
     keys: Traffic,
     last: Option<u32>,

@@ -14,7 +14,7 @@ pub(crate) const DSA_224: &[u8] = include_bytes!("test_keys/dsa_224.pem");
 /// Two identities of every kind, in the order of [`KeyKind::ALL`].
 pub(crate) fn all() -> &'static [[Arc<Identity>; 2]] {
     static ALL: OnceLock<Vec<[Arc<Identity>; 2]>> = OnceLock::new();
-    ALL.get_or_init(|| KeyKind::ALL.map(|kind| [make(kind, 1, DSA_256), make(kind, 2, DSA_224)]).to_vec())
+    ALL.get_or_init(|| KeyKind::ALL.map(|kind| [make(kind, 1_001, DSA_256), make(kind, 1_002, DSA_224)]).to_vec())
 }
 
 /// The first identity of `kind`.

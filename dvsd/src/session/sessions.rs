@@ -13,14 +13,14 @@ use crate::path::{Path, Transmit};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
 use crate::wire::control::{Frame, Reason};
-use crate::wire::handshake::{Cookie, RESP_HEADER, Resp, Sid, Versions};
+use crate::wire::handshake::{Cookie, Resp, Sid, Spoken, Versions};
 use crate::wire::kind;
 use crate::wire::session::{Header, Slot};
 
 use super::answer::{Completed, HalfOpen};
 use super::dial::Dial;
 use super::established::{Birth, Due, Phase, Received, Session, Unconfirmed};
-use super::gate::Gate;
+use super::gate::{Gate, Work};
 use super::liveness::Level;
 use super::slots::{Slots, Tenant};
 use super::{ConnectError, Drop, SessionEvent, SessionId, SessionStats};
@@ -42,6 +42,8 @@ pub struct Sessions {
     pub(super) contests: BTreeMap<(LocalId, NodeId), Instant>,
     pub(super) slots: Slots,
     pub(super) gate: Gate,
+    /// The protocol versions spoken.
+    pub(super) versions: Versions,
     /// Spreads timers; nothing secret is made of it.
     pub(super) jitter: Random,
     next_id: u64,
@@ -60,10 +62,15 @@ impl Local {
         self.identity.public().id()
     }
 
+    /// How long answering for it takes.
+    pub(super) fn work(&self) -> Work {
+        if self.identity.public().kind().is_slow() { Work::Slow } else { Work::Quick }
+    }
+
     /// The longest HS_RESP it makes.
     pub(super) fn response_len(&self) -> usize {
         let own = self.identity.public();
-        RESP_HEADER + 56 + own.spki().len() + own.kind().max_signature()
+        Resp::length(own.spki().len(), own.kind().max_signature())
     }
 }
 
@@ -82,6 +89,7 @@ impl Sessions {
             contests: BTreeMap::new(),
             slots: Slots::new(),
             gate: Gate::new(random),
+            versions: Versions::OURS,
             jitter: Random::seeded(random.next_u64()),
             next_id: 0,
             transmits: VecDeque::new(),
@@ -135,7 +143,7 @@ impl Sessions {
             self.events.push_back(SessionEvent::ConnectFailed { local, peer, why: ConnectError::NoPath });
             return;
         }
-        let mut dial = Dial::new(paths, now.mono);
+        let mut dial = Dial::new(paths, self.versions, now.mono);
         dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
         self.dials.insert((local, peer), dial);
     }
@@ -179,7 +187,7 @@ impl Sessions {
             Some(&kind::HS_RESP) => self.handle_resp(path, datagram, now.mono, random),
             Some(&kind::HS_AUTH) => self.handle_auth(path, datagram, now.mono),
             Some(&kind::HS_COOKIE) => self.handle_cookie(path, datagram, now.mono, random),
-            Some(&kind::HS_VERSION) => self.handle_version(path, datagram),
+            Some(&kind::HS_VERSION) => self.handle_version(path, datagram, now.mono, random),
             _ => Err(Drop::Malformed),
         }
     }
@@ -284,7 +292,7 @@ impl Sessions {
     }
 
     fn handle_resp(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let sid = Resp::parse(datagram).map_err(|_| Drop::Malformed)?.initiator_sid;
+        let sid = Resp::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?.initiator_sid;
         if !self.dials.values_mut().any(|dial| dial.find(&path, &sid).is_some()) {
             return Err(Drop::UnknownHandshake);
         }
@@ -295,7 +303,7 @@ impl Sessions {
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::UnknownHandshake)?;
         let pin = self.pins.get(&peer).copied();
         let state = attempt.state.take().ok_or(Drop::UnknownHandshake)?;
-        let (rtt, interval, until) = (attempt.rtt(now), attempt.interval, attempt.until);
+        let (rtt, interval, until, version) = (attempt.rtt(now), attempt.interval, attempt.until, attempt.version);
         match state.read(datagram, &HandshakeLocal { identity: &identity, slot: Slot::Short(slot), pin }) {
             Ok(initiated) => {
                 let next = now + random.jittered(interval);
@@ -310,7 +318,11 @@ impl Sessions {
                 Err(Drop::Handshake(reason))
             }
             Err(Refused { reason, state: None }) => {
-                self.fail_dial(local, peer, reason);
+                let dial = self.dials.get_mut(&(local, peer));
+                let goes_on = reason == Refusal::Downgrade && dial.is_some_and(|dial| dial.was_misled(version));
+                if !goes_on {
+                    self.fail_dial(local, peer, reason);
+                }
                 Err(Drop::Handshake(reason))
             }
         }
@@ -354,17 +366,18 @@ impl Sessions {
     }
 
     fn handle_cookie(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let cookie = Cookie::parse(datagram).map_err(|_| Drop::Malformed)?;
+        let cookie = Cookie::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?;
         let attempt = self.dials.values_mut().find_map(|dial| dial.find(&path, &cookie.sid));
         let attempt = attempt.ok_or(Drop::UnknownHandshake)?;
         if attempt.show(&cookie, now, random, &mut self.transmits) { Ok(()) } else { Err(Drop::Budget) }
     }
 
-    fn handle_version(&mut self, path: Path, datagram: &[u8]) -> Result<(), Drop> {
-        let versions = Versions::parse(datagram).map_err(|_| Drop::Malformed)?;
-        let mut dials = self.dials.values_mut();
-        let found = dials.find_map(|dial| dial.find(&path, &versions.sid).is_some().then_some(dial));
-        found.ok_or(Drop::UnknownHandshake)?.note_versions(&versions);
+    fn handle_version(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
+        let Spoken { versions, sid } = Spoken::parse(datagram).map_err(|_| Drop::Malformed)?;
+        let mut dials = self.dials.iter_mut();
+        let found = dials.find_map(|(key, dial)| dial.note_versions(&path, &sid, versions, now).then_some((key, dial)));
+        let ((_, peer), dial) = found.ok_or(Drop::UnknownHandshake)?;
+        dial.handle_timeout(*peer, now, random, &mut self.transmits);
         Ok(())
     }
 
@@ -540,6 +553,12 @@ impl Sessions {
             let caller = (session.side == Side::Responder).then(|| session.path.prefix());
             self.slots.retire(session.slot, caller, now);
         }
+    }
+
+    /// Speaks `versions`: all of them are alike but in name.
+    #[cfg(test)]
+    pub(super) const fn speak(&mut self, versions: Versions) {
+        self.versions = versions;
     }
 
     /// Sends a control packet with `text` as it is: what only a broken or hostile peer does.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Two daemons, one virtual clock, and a link that loses, delays and repeats datagrams by a seed.
 
+mod admission;
 mod attacks;
 mod basics;
 mod glare;
 mod life;
+mod sealing;
+mod versions;
 
 use core::time::Duration;
 use std::sync::Arc;
