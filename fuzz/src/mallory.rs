@@ -12,7 +12,7 @@ use dvsd::handshake::{Established, ExpectAuth, ExpectResponse, Initiated, Local,
 use dvsd::id::NodeId;
 use dvsd::random::Random;
 use dvsd::wire::control::{Frame, is_reliable};
-use dvsd::wire::handshake::{Cookie, Init, MAC_LEN, Resp};
+use dvsd::wire::handshake::{Cookie, Init, MAC_LEN, Resp, Versions};
 use dvsd::wire::kind;
 use dvsd::wire::routing::{Entry, MAX_ENTRIES, Message, Packet, Token};
 use dvsd::wire::session::{Ack, Header, Slot, parse_control};
@@ -119,7 +119,7 @@ impl Mallory {
                 None
             }
             kind::HS_COOKIE => {
-                let cookie = Cookie::parse(&datagram).ok()?;
+                let cookie = Cookie::parse(&datagram, Versions::OURS).ok()?;
                 let (_, state) = self.dialled.get_mut(&at)?;
                 state.show_cookie(&cookie.cookie);
                 Some(state.datagram().to_vec())
@@ -134,14 +134,14 @@ impl Mallory {
     }
 
     fn answer_init(&mut self, at: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
-        let init = Init::parse(datagram).ok()?;
-        let (state, resp) = ExpectAuth::respond(&init, &identity(0), SLOT, &mut self.random).ok()?;
+        let init = Init::parse(datagram, Versions::OURS).ok()?;
+        let (state, resp) = ExpectAuth::respond(&init, &identity(0), SLOT, Versions::OURS, &mut self.random).ok()?;
         self.answered.insert(at, state);
         Some(resp)
     }
 
     fn answer_resp(&mut self, at: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
-        Resp::parse(datagram).ok()?;
+        Resp::parse(datagram, Versions::OURS).ok()?;
         let (number, state) = self.dialled.remove(&at)?;
         let identity = identity(number);
         match state.read(datagram, &Local { identity: &identity, slot: SLOT, pin: None }) {

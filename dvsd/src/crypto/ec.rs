@@ -7,7 +7,8 @@
 use std::sync::OnceLock;
 
 use openssl::bn::{BigNum, BigNumContext};
-use openssl::ec::{EcGroup, EcGroupRef, EcKey, EcPoint, EcPointRef, PointConversionForm};
+use openssl::ec::{EcGroup, EcGroupRef, EcKey, EcKeyRef, EcPoint, EcPointRef, PointConversionForm};
+use openssl::ecdsa::EcdsaSig;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private, Public};
 use zeroize::Zeroizing;
@@ -82,16 +83,40 @@ impl Curve {
         key.group().curve_name() == Some(self.nid)
     }
 
-    /// The public key in `spki`, which must be exactly the template with a point of the curve.
-    pub(super) fn public_key(&self, spki: &[u8]) -> Option<PKey<Public>> {
+    /// The point in `spki`, which must be exactly the template with a point of the curve.
+    pub(super) fn point(&self, spki: &[u8]) -> Option<EcPoint> {
         if spki.len() != self.prefix.len() + 2 * self.width || !spki.starts_with(self.prefix) {
             return None;
         }
-        let group = self.group().ok()?;
-        let point = spki.get(self.prefix.len() - 1..)?;
         // Reading an uncompressed point fails unless it lies on the curve; the cofactor is 1.
-        let point = EcPoint::from_bytes(group, point, &mut *BigNumContext::new().ok()?).ok()?;
-        PKey::from_ec_key(EcKey::from_public_key(group, &point).ok()?).ok()
+        let point = spki.get(self.prefix.len() - 1..)?;
+        EcPoint::from_bytes(self.group().ok()?, point, &mut *BigNumContext::new().ok()?).ok()
+    }
+
+    /// The public key in `spki`, which must be exactly the template with a point of the curve.
+    pub(super) fn public_key(&self, spki: &[u8]) -> Option<PKey<Public>> {
+        let point = self.point(spki)?;
+        PKey::from_ec_key(EcKey::from_public_key(self.group().ok()?, &point).ok()?).ok()
+    }
+
+    /// The x coordinate of what the owners of `ours` and `theirs` share (ECDH), with leading zeros. OpenSSL's generic
+    /// interface does the same after setting up the curve anew for either key, which costs nearly as much as the
+    /// multiplication.
+    pub(super) fn agree(
+        &self,
+        ours: &EcKeyRef<Private>,
+        theirs: &EcPointRef,
+    ) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let (group, context) = (self.group()?, &mut *BigNumContext::new_secure()?);
+        let [mut x, mut y] = [BigNum::new_secure()?, BigNum::new_secure()?];
+        let mut shared = EcPoint::new(group)?;
+        shared.mul2(group, theirs, ours.private_key(), context)?;
+        shared.affine_coordinates(group, &mut x, &mut y, context)?;
+        let secret = Zeroizing::new(x.to_vec_padded(i32::try_from(self.width).map_err(|_| CryptoError)?)?);
+        // Points are not overwritten when they are dropped, so this one becomes a public one.
+        theirs.affine_coordinates(group, &mut x, &mut y, context)?;
+        shared.set_affine_coordinates(group, &x, &y, context)?;
+        Ok(secret)
     }
 
     /// The SubjectPublicKeyInfo of `point`.
@@ -131,4 +156,11 @@ impl Curve {
         point.mul_generator2(group, &number, context)?;
         Ok(Some(EcKey::from_private_components(group, &number, &point)?))
     }
+}
+
+/// Whether `signature` is the one encoding of an ECDSA signature of `digest` by `key`. OpenSSL's generic interface would set
+/// up the curve anew.
+pub(super) fn verify(key: &EcKeyRef<Public>, digest: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
+    let parsed = EcdsaSig::from_der(signature)?;
+    Ok(parsed.to_der()? == signature && parsed.verify(digest, key)?)
 }

@@ -6,6 +6,7 @@ use core::fmt;
 use openssl::ec::EcKey;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{Id, PKey, Private, Public};
+use openssl::sha::{sha384, sha512};
 use openssl::sign::{Signer, Verifier};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -254,6 +255,15 @@ impl PublicIdentity {
     }
 
     fn try_verify(&self, message: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
+        match self.kind {
+            KeyKind::P256 => ec::verify(&*self.key.ec_key()?, &kdf::sha256(&[message]), signature),
+            KeyKind::P384 => ec::verify(&*self.key.ec_key()?, &sha384(message), signature),
+            KeyKind::P521 => ec::verify(&*self.key.ec_key()?, &sha512(message), signature),
+            _ => self.verify_generically(message, signature),
+        }
+    }
+
+    fn verify_generically(&self, message: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
         let mut verifier = match self.kind.digest() {
             Some(digest) => Verifier::new(digest, &self.key)?,
             None => Verifier::new_without_digest(&self.key)?,

@@ -16,6 +16,7 @@ use crate::wire::control::{Frame, Reason};
 use crate::wire::session::{Header, parse_control};
 use crate::wire::{MAX_DATAGRAM, Malformed};
 
+use super::buffers::Buffers;
 use super::control::Control;
 use super::liveness::{Level, Liveness};
 use super::tunnel::Tunnel;
@@ -183,6 +184,7 @@ impl Session {
         path: Path,
         header: &Header,
         datagram: &mut [u8],
+        buffers: &mut Buffers,
         now: Instant,
     ) -> Result<(Received, bool), Drop> {
         let text = self.tunnel.open(header, datagram, now)?;
@@ -194,7 +196,8 @@ impl Session {
                 return Err(Drop::Violation);
             }
             self.media_received = self.media_received.wrapping_add(1);
-            let payload = text.to_vec();
+            let mut payload = buffers.take();
+            payload.extend_from_slice(text);
             let recovered = self.hear(now);
             return Ok((Received::Media { seq: header.seq, payload }, recovered));
         }
@@ -240,15 +243,17 @@ impl Session {
     }
 
     /// Seals a media frame and sends it.
+    #[expect(clippy::too_many_arguments, reason = "the facts about one frame, and where it goes")]
     pub(super) fn send_media(
         &mut self,
         captured: Instant,
         ticks: u8,
         first: bool,
         opus: &[u8],
+        buffers: &mut Buffers,
         out: &mut VecDeque<Transmit>,
     ) -> Option<u32> {
-        let (seq, datagram) = self.tunnel.seal_media(captured, ticks, first, opus)?;
+        let (seq, datagram) = self.tunnel.seal_media_in(buffers.take(), captured, ticks, first, opus)?;
         self.media_sent = self.media_sent.wrapping_add(1);
         self.media_bytes.note(datagram.len());
         out.push_back(Transmit { path: self.path, datagram });

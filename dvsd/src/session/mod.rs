@@ -16,6 +16,7 @@ use crate::wire::control::{Frame, Reason};
 
 mod answer;
 mod bucket;
+mod buffers;
 mod control;
 mod dial;
 mod established;
@@ -83,7 +84,7 @@ pub enum SessionEvent {
         session: SessionId,
         /// Its number: ticks of 2.5 ms on the sender's clock.
         seq: u32,
-        /// Decrypted, never empty.
+        /// Decrypted, never empty. [`Sessions::give_back`] spares an allocation later.
         payload: Vec<u8>,
     },
     /// Nothing was heard for 5 s.

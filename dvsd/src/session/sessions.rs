@@ -18,6 +18,7 @@ use crate::wire::kind;
 use crate::wire::session::{Header, Slot};
 
 use super::answer::{Completed, HalfOpen};
+use super::buffers::Buffers;
 use super::dial::Dial;
 use super::established::{Birth, Due, Phase, Received, Session, Unconfirmed};
 use super::gate::{Gate, Work};
@@ -47,6 +48,7 @@ pub struct Sessions {
     /// Spreads timers; nothing secret is made of it.
     pub(super) jitter: Random,
     next_id: u64,
+    buffers: Buffers,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<SessionEvent>,
 }
@@ -92,6 +94,7 @@ impl Sessions {
             versions: Versions::OURS,
             jitter: Random::seeded(random.next_u64()),
             next_id: 0,
+            buffers: Buffers::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -198,7 +201,7 @@ impl Sessions {
         let id = self.slots.session(slot).ok_or(Drop::UnknownSlot)?;
         let session = self.sessions.get_mut(&id).ok_or(Drop::UnknownSlot)?;
         let proof = session.proof;
-        let received = session.receive(path, &header, datagram, now);
+        let received = session.receive(path, &header, datagram, &mut self.buffers, now);
         let proven = session.proof != proof;
         let (local, peer) = (session.local, session.peer.id());
         let result = match received {
@@ -430,7 +433,7 @@ impl Sessions {
     ) -> Option<u32> {
         let id = self.current(session)?;
         let session = self.sessions.get_mut(&id)?;
-        session.send_media(captured, ticks, first, opus, &mut self.transmits)
+        session.send_media(captured, ticks, first, opus, &mut self.buffers, &mut self.transmits)
     }
 
     /// Whether a call is using the session: silence is then noticed sooner, and it is not closed for idleness.
@@ -567,6 +570,11 @@ impl Sessions {
         let session = self.sessions.get_mut(&session).unwrap();
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
         session.seal_to(session.path, &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
+    }
+
+    /// Takes back the buffer of a datagram that was sent, or of media that were played, to use it again.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.buffers.give_back(buffer);
     }
 
     /// The next datagram to send.

@@ -81,6 +81,20 @@ fn a_signature_holds_for_its_role_digest_and_signer_only() {
 }
 
 #[test]
+fn a_signature_has_one_encoding() {
+    for kind in [KeyKind::P256, KeyKind::P384, KeyKind::Dsa2048] {
+        let signer = test_keys::of(kind);
+        let good = signer.sign(SignatureRole::Record, &[1; 32]).unwrap();
+        let holds = |signature: &[u8]| signer.public().verify(SignatureRole::Record, &[1; 32], signature);
+        // A number with a needless zero before it, and a length in a longer form than it needs.
+        let number = [&[2, good[3] + 1, 0][..], &good[4..]].concat();
+        let padded = [&[0x30, good[1] + 1][..], &number].concat();
+        let long = [&[0x30, 0x81, good[1]][..], &good[2..]].concat();
+        assert!(holds(&good) && !holds(&padded) && !holds(&long), "{kind}");
+    }
+}
+
+#[test]
 fn only_the_padding_digest_and_salt_of_the_protocol_make_an_rsa_signature() {
     use openssl::rsa::Padding;
     use openssl::sign::RsaPssSaltlen;
