@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use dvsd::crypto::identity::Identity;
 use dvsd::crypto::kdf::{MacKey, sha256};
-use dvsd::crypto::seal::{OpeningKey, SealingKey, Stream};
+use dvsd::crypto::seal::{EpochKeys, OpeningKey, SealingKey, Stream};
 use dvsd::handshake::{Established, ExpectAuth, ExpectResponse, Initiated, Local, Mode};
 use dvsd::id::NodeId;
 use dvsd::random::Random;
@@ -115,7 +115,7 @@ impl Mallory {
             kind::HS_RESP => self.answer_resp(at, &datagram),
             kind::HS_AUTH => {
                 let established = self.answered.remove(&at)?.read(&datagram).ok()?;
-                self.tunnels.push(Tunnel::new(at, &established));
+                self.tunnels.push(Tunnel::new(at, established));
                 None
             }
             kind::HS_COOKIE => {
@@ -146,7 +146,7 @@ impl Mallory {
         let identity = identity(number);
         match state.read(datagram, &Local { identity: &identity, slot: SLOT, pin: None }) {
             Ok(Initiated { established, auth }) => {
-                self.tunnels.push(Tunnel::new(at, &established));
+                self.tunnels.push(Tunnel::new(at, established));
                 Some(auth)
             }
             Err(refused) => {
@@ -158,14 +158,15 @@ impl Mallory {
 }
 
 impl Tunnel {
-    fn new(address: SocketAddr, established: &Established) -> Self {
-        let (secret, side) = (&established.secret, established.side);
+    fn new(address: SocketAddr, established: Established) -> Self {
+        let EpochKeys { seal_control, seal_media, open_control, .. } =
+            established.secret.into_keys(established.side.sending());
         Self {
             address,
             peer_slot: established.peer_slot,
-            seal_control: secret.sealing(Stream::Control, side.sending()),
-            seal_media: secret.sealing(Stream::Media, side.sending()),
-            open_control: secret.opening(Stream::Control, side.receiving()),
+            seal_control,
+            seal_media,
+            open_control,
             control_seq: 0,
             media_seq: 0,
             next_number: 0,

@@ -12,7 +12,7 @@ use dvsd::handshake::{Established, ExpectAuth, ExpectResponse, Initiated, Local,
 use dvsd::id::LocalId;
 use dvsd::path::Path;
 use dvsd::random::Random;
-use dvsd::session::{SessionEvent, SessionId, Sessions};
+use dvsd::session::{Drop, SessionEvent, SessionId, Sessions};
 use dvsd::time::{Instant, Now};
 use dvsd::wire::handshake::{Init, Versions};
 use dvsd::wire::session::Slot;
@@ -73,6 +73,16 @@ pub struct Talk {
 
 const LOCAL: LocalId = LocalId(0);
 
+#[inline(never)]
+fn sender_seals(alice: &mut Sessions, session: SessionId, first: bool, now: Now) -> Option<u32> {
+    alice.send_media(session, now.mono, TICKS, first, &FRAME, now)
+}
+
+#[inline(never)]
+fn receiver_opens(bob: &mut Sessions, datagram: &mut [u8], now: Now, random: &mut Random) -> Result<(), Drop> {
+    bob.handle(at_alice(), datagram, now, random)
+}
+
 impl Talk {
     /// Two who have just shaken hands.
     pub fn begin() -> Result<Self> {
@@ -109,15 +119,14 @@ impl Talk {
         Ok(())
     }
 
-    #[inline(never)]
     fn pass_one(&mut self) -> Result<()> {
         self.now.mono = self.now.mono + DURATION;
-        let Self { alice, bob, random, now, .. } = self;
-        alice.send_media(self.session, now.mono, TICKS, self.first, &FRAME, *now).context("not sealed")?;
+        sender_seals(&mut self.alice, self.session, self.first, self.now).context("not sealed")?;
         self.first = false;
+        let Self { alice, bob, random, now, .. } = self;
         let mut transmit = alice.poll_transmit().context("nothing to send")?;
         ensure!(transmit.datagram.len() == 13 + FRAME.len(), "{} bytes", transmit.datagram.len());
-        bob.handle(at_alice(), &mut transmit.datagram, *now, random).ok().context("not opened")?;
+        receiver_opens(bob, &mut transmit.datagram, *now, random).ok().context("not opened")?;
         let Some(SessionEvent::Media { payload, .. }) = bob.poll_event() else { anyhow::bail!("nothing was heard") };
         ensure!(payload[..] == FRAME, "something else was heard");
         alice.give_back(transmit.datagram);

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use super::*;
 use crate::crypto::exchange::Ephemeral;
 use crate::crypto::identity::{Identity, KeyKind, SignatureRole};
-use crate::crypto::seal::Stream;
+use crate::crypto::seal::{SealingKey, Stream};
 use crate::random::Random;
 use crate::wire::handshake::{Claim, Credentials, Resp, Versions};
 use crate::wire::session::Header;
@@ -120,9 +120,9 @@ fn the_transcript_and_key_schedule_match_the_vectors() {
 
 #[test]
 fn the_session_packets_match_the_vectors() {
-    let secret = run().initiated.established.secret;
+    let mut keys = run().initiated.established.secret.into_keys(Side::Initiator.sending());
     let opus: Vec<u8> = [0x78].into_iter().chain(0..79).collect();
-    let media = seal(&secret, Header { control: false, parity: false, slot: SLOT_R, seq: 10 }, &opus);
+    let media = seal(&mut keys.seal_media, Header { control: false, parity: false, slot: SLOT_R, seq: 10 }, &opus);
     assert_eq!(
         media,
         hex(
@@ -130,16 +130,16 @@ fn the_session_packets_match_the_vectors() {
         )
     );
     let text = [&[0, 0, 0, 0, 0x80, 0, 8][..], &[0; 8]].concat();
-    let control = seal(&secret, Header { control: true, parity: false, slot: SLOT_R, seq: 1 }, &text);
+    let control = seal(&mut keys.seal_control, Header { control: true, parity: false, slot: SLOT_R, seq: 1 }, &text);
     assert_eq!(control, hex("c500000001c2a068f0fd3984215a3e18b282dc7edc713d3082cc0f15629bf0f5f3019af5"));
 }
 
-fn seal(secret: &EpochSecret, header: Header, text: &[u8]) -> Vec<u8> {
+fn seal(key: &mut SealingKey, header: Header, text: &[u8]) -> Vec<u8> {
     let stream = if header.control { Stream::Control } else { Stream::Media };
     let mut packet = vec![0; Header::length(header.slot)];
     header.write(&mut packet).unwrap();
     let (mut tag, mut text) = (vec![0; stream.tag_len()], text.to_vec());
-    secret.sealing(stream, Direction::ToResponder).seal(header.seq, &packet, &mut text, &mut tag).unwrap();
+    key.seal(header.seq, &packet, &mut text, &mut tag).unwrap();
     [packet, tag, text].concat()
 }
 

@@ -6,6 +6,8 @@ mod attacks;
 mod basics;
 mod glare;
 mod life;
+mod packets;
+mod rekey;
 mod sealing;
 mod versions;
 

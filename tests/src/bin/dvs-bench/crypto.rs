@@ -57,7 +57,7 @@ pub(crate) fn measure() -> Result<Costs> {
     Ok(Costs {
         initiator: counted("handshakes", HANDSHAKES, &["*cost*initiator_begins*", "*cost*initiator_checks*"])?,
         responder: counted("handshakes", HANDSHAKES, &["*cost*responder_answers*", "*cost*responder_checks*"])?,
-        packet: counted("packets", PACKETS, &["*cost*pass_one*"])?,
+        packet: counted("packets", PACKETS, &["*cost*sender_seals*", "*cost*receiver_opens*"])?,
         allocations: allocations()?,
         template_us,
         der_us,
