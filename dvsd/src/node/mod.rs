@@ -472,6 +472,11 @@ impl core::fmt::Debug for Node {
 pub struct Drain<'a>(&'a mut Node);
 
 impl Drain<'_> {
+    /// Takes back the buffer of a datagram that was sent, or of media that were played: with it a call allocates nothing.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.0.sessions.give_back(buffer);
+    }
+
     /// When the node wants to be called again, if nothing else happens first.
     pub fn deadline(&self) -> Option<Deadline> {
         self.0.deadline()

@@ -16,6 +16,7 @@ use crate::wire::control::{Frame, Reason};
 use crate::wire::session::{CONTROL_PREFIX, FRAME_PREFIX, Header, parse_control};
 use crate::wire::{MAX_DATAGRAM, Malformed};
 
+use super::buffers::Buffers;
 use super::control::Control;
 use super::liveness::{Level, Liveness};
 use super::paths::{Nonce, Paths};
@@ -181,7 +182,7 @@ impl Session {
             proof: None,
             liveness: Liveness::new(now, jitter),
             control,
-            tunnel: Tunnel::new(&established.secret, established.side, established.peer_slot, now),
+            tunnel: Tunnel::new(established.secret, established.side, established.peer_slot, now),
             rekey: Rekey::default(),
             renewed: None,
             transcript: established.transcript,
@@ -245,6 +246,7 @@ impl Session {
         path: Path,
         header: &Header,
         datagram: &mut [u8],
+        buffers: &mut Buffers,
         now: Instant,
     ) -> Result<(Received, bool), Drop> {
         let epoch = self.tunnel.epoch();
@@ -260,7 +262,8 @@ impl Session {
                 return Err(Drop::Violation);
             }
             self.media_received = self.media_received.wrapping_add(1);
-            let payload = text.to_vec();
+            let mut payload = buffers.take();
+            payload.extend_from_slice(text);
             let recovered = self.hear(now);
             return Ok((Received::Media { seq: header.seq, payload }, recovered));
         }
@@ -374,9 +377,10 @@ impl Session {
         ticks: u8,
         first: bool,
         opus: &[u8],
+        buffers: &mut Buffers,
         out: &mut VecDeque<Transmit>,
     ) -> Option<u32> {
-        let (seq, datagram) = self.tunnel.seal_media(captured, ticks, first, opus)?;
+        let (seq, datagram) = self.tunnel.seal_media_in(buffers.take(), captured, ticks, first, opus)?;
         self.media_sent = self.media_sent.wrapping_add(1);
         self.media_bytes.note(datagram.len());
         self.dispatch(datagram, out);

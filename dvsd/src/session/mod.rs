@@ -16,6 +16,7 @@ use crate::wire::control::{Frame, Reason};
 
 mod answer;
 mod bucket;
+mod buffers;
 mod control;
 mod dial;
 mod epochs;
@@ -87,7 +88,7 @@ pub enum SessionEvent {
         session: SessionId,
         /// Its number: ticks of 2.5 ms on the sender's clock.
         seq: u32,
-        /// Decrypted, never empty.
+        /// Decrypted, never empty. [`Sessions::give_back`] spares an allocation later.
         payload: Vec<u8>,
     },
     /// A doubted peer ([`Sessions::doubt`]) was not heard for a second.

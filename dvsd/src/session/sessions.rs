@@ -13,14 +13,15 @@ use crate::path::{Path, Transmit};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
 use crate::wire::control::{Frame, Reason};
-use crate::wire::handshake::{Cookie, RESP_HEADER, Resp, Sid, Versions};
+use crate::wire::handshake::{Cookie, Resp, Sid, Spoken, Versions};
 use crate::wire::kind;
 use crate::wire::session::{Header, Slot};
 
 use super::answer::{Completed, HalfOpen};
+use super::buffers::Buffers;
 use super::dial::{Dial, GIVE_UP};
 use super::established::{Arrived, Birth, Due, Phase, Received, Session, Unconfirmed};
-use super::gate::Gate;
+use super::gate::{Gate, Work};
 use super::liveness::Level;
 use super::rekey::REKEY_AFTER;
 use super::slots::{Slots, Tenant};
@@ -43,11 +44,14 @@ pub struct Sessions {
     pub(super) contests: BTreeMap<(LocalId, NodeId), Instant>,
     pub(super) slots: Slots,
     pub(super) gate: Gate,
+    /// The protocol versions spoken.
+    pub(super) versions: Versions,
     /// The age at which keys are replaced.
     pub(super) rekey_after: Duration,
     /// Spreads timers; nothing secret is made of it.
     pub(super) jitter: Random,
     next_id: u64,
+    buffers: Buffers,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<SessionEvent>,
 }
@@ -63,10 +67,15 @@ impl Local {
         self.identity.public().id()
     }
 
+    /// How long answering for it takes.
+    pub(super) fn work(&self) -> Work {
+        if self.identity.public().kind().is_slow() { Work::Slow } else { Work::Quick }
+    }
+
     /// The longest HS_RESP it makes.
     pub(super) fn response_len(&self) -> usize {
         let own = self.identity.public();
-        RESP_HEADER + 56 + own.spki().len() + own.kind().max_signature()
+        Resp::length(own.spki().len(), own.kind().max_signature())
     }
 }
 
@@ -85,9 +94,11 @@ impl Sessions {
             contests: BTreeMap::new(),
             slots: Slots::new(),
             gate: Gate::new(random),
+            versions: Versions::OURS,
             rekey_after: REKEY_AFTER,
             jitter: Random::seeded(random.next_u64()),
             next_id: 0,
+            buffers: Buffers::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -165,7 +176,7 @@ impl Sessions {
             self.connect_failed(local, peer, ConnectError::NoPath);
             return;
         }
-        let mut dial = Dial::new(paths, now.mono);
+        let mut dial = Dial::new(paths, self.versions, now.mono);
         dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
         self.dials.insert((local, peer), dial);
     }
@@ -209,7 +220,7 @@ impl Sessions {
             Some(&kind::HS_RESP) => self.handle_resp(path, datagram, now.mono, random),
             Some(&kind::HS_AUTH) => self.handle_auth(path, datagram, now.mono),
             Some(&kind::HS_COOKIE) => self.handle_cookie(path, datagram, now.mono, random),
-            Some(&kind::HS_VERSION) => self.handle_version(path, datagram),
+            Some(&kind::HS_VERSION) => self.handle_version(path, datagram, now.mono, random),
             _ => Err(Drop::Malformed),
         }
     }
@@ -226,7 +237,7 @@ impl Sessions {
         let id = self.slots.session(slot).ok_or(Drop::UnknownSlot)?;
         let session = self.sessions.get_mut(&id).ok_or(Drop::UnknownSlot)?;
         let proof = session.proof;
-        let received = session.receive(path, &header, datagram, now);
+        let received = session.receive(path, &header, datagram, &mut self.buffers, now);
         let proven = session.proof != proof;
         let ending = session.is_ending(now);
         let dropped = received.as_ref().err().copied();
@@ -338,7 +349,7 @@ impl Sessions {
     }
 
     fn handle_resp(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let sid = Resp::parse(datagram).map_err(|_| Drop::Malformed)?.initiator_sid;
+        let sid = Resp::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?.initiator_sid;
         if !self.dials.values_mut().any(|dial| dial.find(&path, &sid).is_some()) {
             return Err(Drop::UnknownHandshake);
         }
@@ -349,7 +360,7 @@ impl Sessions {
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::UnknownHandshake)?;
         let pin = self.pins.get(&peer).copied();
         let state = attempt.state.take().ok_or(Drop::UnknownHandshake)?;
-        let (rtt, interval, until) = (attempt.rtt(now), attempt.interval, attempt.until);
+        let (rtt, interval, until, version) = (attempt.rtt(now), attempt.interval, attempt.until, attempt.version);
         match state.read(datagram, &HandshakeLocal { identity: &identity, slot: Slot::Short(slot), pin }) {
             Ok(initiated) => {
                 let next = now + random.jittered(interval);
@@ -364,7 +375,11 @@ impl Sessions {
                 Err(Drop::Handshake(reason))
             }
             Err(Refused { reason, state: None }) => {
-                self.fail_dial(local, peer, reason);
+                let dial = self.dials.get_mut(&(local, peer));
+                let goes_on = reason == Refusal::Downgrade && dial.is_some_and(|dial| dial.was_misled(version));
+                if !goes_on {
+                    self.fail_dial(local, peer, reason);
+                }
                 Err(Drop::Handshake(reason))
             }
         }
@@ -408,17 +423,18 @@ impl Sessions {
     }
 
     fn handle_cookie(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let cookie = Cookie::parse(datagram).map_err(|_| Drop::Malformed)?;
+        let cookie = Cookie::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?;
         let attempt = self.dials.values_mut().find_map(|dial| dial.find(&path, &cookie.sid));
         let attempt = attempt.ok_or(Drop::UnknownHandshake)?;
         if attempt.show(&cookie, now, random, &mut self.transmits) { Ok(()) } else { Err(Drop::Budget) }
     }
 
-    fn handle_version(&mut self, path: Path, datagram: &[u8]) -> Result<(), Drop> {
-        let versions = Versions::parse(datagram).map_err(|_| Drop::Malformed)?;
-        let mut dials = self.dials.values_mut();
-        let found = dials.find_map(|dial| dial.find(&path, &versions.sid).is_some().then_some(dial));
-        found.ok_or(Drop::UnknownHandshake)?.note_versions(&versions);
+    fn handle_version(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
+        let Spoken { versions, sid } = Spoken::parse(datagram).map_err(|_| Drop::Malformed)?;
+        let mut dials = self.dials.iter_mut();
+        let found = dials.find_map(|(key, dial)| dial.note_versions(&path, &sid, versions, now).then_some((key, dial)));
+        let ((_, peer), dial) = found.ok_or(Drop::UnknownHandshake)?;
+        dial.handle_timeout(*peer, now, random, &mut self.transmits);
         Ok(())
     }
 
@@ -471,7 +487,7 @@ impl Sessions {
     ) -> Option<u32> {
         let id = self.current(session)?;
         let session = self.sessions.get_mut(&id)?;
-        session.send_media(captured, ticks, first, opus, &mut self.transmits)
+        session.send_media(captured, ticks, first, opus, &mut self.buffers, &mut self.transmits)
     }
 
     /// Whether a call is using the session: silence is then noticed sooner, and it is not closed for idleness.
@@ -632,12 +648,23 @@ impl Sessions {
         }
     }
 
+    /// Speaks `versions`: all of them are alike but in name.
+    #[cfg(test)]
+    pub(super) const fn speak(&mut self, versions: Versions) {
+        self.versions = versions;
+    }
+
     /// Sends a control packet with `text` as it is: what only a broken or hostile peer does.
     #[cfg(test)]
     pub(super) fn send_raw(&mut self, session: SessionId, text: &[u8], now: Now) {
         let session = self.sessions.get_mut(&session).unwrap();
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
         session.seal_to(session.path(), &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
+    }
+
+    /// Takes back the buffer of a datagram that was sent, or of media that were played, to use it again.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.buffers.give_back(buffer);
     }
 
     /// The next datagram to send.

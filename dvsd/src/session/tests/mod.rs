@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Two daemons, one virtual clock, and a link that loses, delays and repeats datagrams by a seed.
 
+mod admission;
 mod attacks;
 mod basics;
 mod glare;
@@ -8,7 +9,9 @@ mod life;
 mod packets;
 mod rekey;
 mod roaming;
+mod sealing;
 mod standing;
+mod versions;
 
 use core::time::Duration;
 use std::sync::Arc;
