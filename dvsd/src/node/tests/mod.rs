@@ -19,6 +19,7 @@ use crate::wire::handshake::{Init, Versions};
 use crate::wire::routing::{Entry, Message, Packet, Token};
 
 mod calls;
+mod keys;
 mod liars;
 mod lookups;
 mod networks;
