@@ -22,6 +22,7 @@ use crate::wire::handshake::{Init, Spoken, Versions};
 use crate::wire::routing::{Entry, Message, Packet, Token};
 
 mod calls;
+mod keys;
 mod liars;
 mod lookups;
 mod networks;
