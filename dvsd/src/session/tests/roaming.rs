@@ -154,6 +154,21 @@ fn d47_a_media_packet_from_elsewhere_changes_nothing() {
 }
 
 #[test]
+fn n04_a_forged_packet_does_not_change_where_the_peer_is() {
+    let mut pair = in_call(1, 0);
+    let elsewhere = at("203.0.113.9:40000");
+    for bit in 0..200 {
+        let mut packet = stolen(&mut pair);
+        let length = packet.len();
+        packet[(5 + bit / 8) % length] ^= 1 << (bit % 8);
+        assert_eq!(pair.inject(BOB, elsewhere, &packet), Err(Drop::NotAuthentic));
+        pair.run(ms(20));
+    }
+    assert!(sent_to(&pair, BOB, elsewhere).is_empty());
+    assert_both_right(&pair, "after forged packets");
+}
+
+#[test]
 fn an_old_packet_that_arrives_late_from_elsewhere_changes_nothing() {
     let mut pair = in_call(1, 0);
     let (elsewhere, late) = (at("203.0.113.9:40000"), stolen(&mut pair));
