@@ -212,7 +212,7 @@ fn n03_a_copy_from_a_forged_address_costs_its_owner_three_times_the_copy_at_most
             assert!(heard > 0, "it is asked at least");
         }
         assert_eq!(stats(&pair, BOB).path_changes, 0);
-        assert!(!talks || pair.ends[ALICE].media().len() >= 398, "{} of 400", pair.ends[ALICE].media().len());
+        assert!(!talks || pair.ends[ALICE].media().len() == 400, "{} of 400", pair.ends[ALICE].media().len());
     }
 }
 
@@ -274,7 +274,8 @@ fn forward(seed: u64, relays: bool) {
     pair.forwarder = Some(forwarder);
     let gaps = talk(&mut pair, 15_000);
     let hint = format!("seed {seed}, loss {loss} %, relays {relays}, gaps {gaps:?}");
-    assert!(gaps.iter().all(|gap| *gap <= 200), "{hint}");
+    let bearable = if loss == 0 { 0 } else { 200 };
+    assert!(gaps.iter().all(|gap| *gap <= bearable), "{hint}");
     pair.forwarder = None;
     let gaps = talk(&mut pair, 6_000);
     assert!(gaps.iter().all(|gap| *gap <= 1_000), "{hint}, then {gaps:?}");
