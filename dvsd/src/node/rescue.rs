@@ -50,7 +50,10 @@ impl Node {
     pub(super) fn tell_new_address(&mut self, now: Now) {
         for key in self.calls.calls().map(|call| call.key).collect::<Vec<_>>() {
             self.doubt(key, now);
-            self.challenge_known(key, now);
+            if let Some(session) = self.sessions.session_of(key.local, key.peer) {
+                let path = self.sessions.stats(session).map(|stats| stats.path);
+                self.sessions.challenge(session, path.as_slice(), now, &mut self.random);
+            }
         }
     }
 

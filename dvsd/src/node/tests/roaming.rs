@@ -116,6 +116,31 @@ fn both_move_at_once_and_find_each_other_through_a_third_node() {
 }
 
 #[test]
+fn an_address_that_is_known_is_tried_before_the_call_is_lost() {
+    let (mut net, a, b) = talking(2);
+    let moved = ["203.0.113.9:40000", "192.0.2.10:40000"];
+    let invite = format!("dvs:{}?at={}", net.hosts[b].id(), moved[1]);
+    let now = net.now;
+    net.command(a, |node| node.add_contact("Two", &invite, now)).unwrap();
+    for (index, address) in [(a, moved[0]), (b, moved[1])] {
+        net.hosts[index].address = address.parse().unwrap();
+    }
+    let gaps = talk(&mut net, [a, b], 9_000);
+    assert!(gaps.iter().all(|gap| *gap <= 6_000), "{gaps:?}");
+    assert_eq!(session(&net, a).path, Path::direct(net.hosts[b].address));
+}
+
+#[test]
+fn both_are_given_other_addresses_unnoticed_and_find_each_other_when_the_call_is_lost() {
+    let (mut net, a, b) = talking(3);
+    net.hosts[a].address = "203.0.113.9:40000".parse().unwrap();
+    net.hosts[b].address = "192.0.2.10:40000".parse().unwrap();
+    talk(&mut net, [a, b], 29_000);
+    assert_eq!([a, b].map(|index| net.hosts[index].call().state), [State::Active; 2]);
+    assert_eq!(session(&net, a).path, Path::direct(net.hosts[b].address));
+}
+
+#[test]
 fn a_call_through_a_nat_goes_on_behind_another_one() {
     let mut net = Net::new(8, UnknownCallers::Ring);
     for index in [8, 9] {

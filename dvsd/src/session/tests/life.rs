@@ -97,6 +97,9 @@ fn a_path_challenge_is_answered_where_it_came_from() {
     let answers: Vec<_> = pair.log.iter().filter(|(who, it)| *who == BOB && it.path == elsewhere).collect();
     assert_eq!(answers.len(), 2, "the answer, and a challenge of Bob's own");
     assert!(answers.iter().all(|(_, it)| it.datagram.len() <= packet.len()), "no more comes back than was sent");
+    let known = pair.ends[ALICE].path;
+    let home = pair.log.iter().filter(|(who, it)| *who == BOB && it.path == known);
+    assert_eq!(home.count(), 2, "and the same where Alice is known to be");
 }
 
 #[test]

@@ -154,6 +154,21 @@ fn d47_a_media_packet_from_elsewhere_changes_nothing() {
 }
 
 #[test]
+fn n04_a_forged_packet_does_not_change_where_the_peer_is() {
+    let mut pair = in_call(1, 0);
+    let elsewhere = at("203.0.113.9:40000");
+    for bit in 0..200 {
+        let mut packet = stolen(&mut pair);
+        let length = packet.len();
+        packet[(5 + bit / 8) % length] ^= 1 << (bit % 8);
+        assert_eq!(pair.inject(BOB, elsewhere, &packet), Err(Drop::NotAuthentic));
+        pair.run(ms(20));
+    }
+    assert!(sent_to(&pair, BOB, elsewhere).is_empty());
+    assert_both_right(&pair, "after forged packets");
+}
+
+#[test]
 fn an_old_packet_that_arrives_late_from_elsewhere_changes_nothing() {
     let mut pair = in_call(1, 0);
     let (elsewhere, late) = (at("203.0.113.9:40000"), stolen(&mut pair));
@@ -197,7 +212,7 @@ fn n03_a_copy_from_a_forged_address_costs_its_owner_three_times_the_copy_at_most
             assert!(heard > 0, "it is asked at least");
         }
         assert_eq!(stats(&pair, BOB).path_changes, 0);
-        assert!(!talks || pair.ends[ALICE].media().len() >= 398, "{} of 400", pair.ends[ALICE].media().len());
+        assert!(!talks || pair.ends[ALICE].media().len() == 400, "{} of 400", pair.ends[ALICE].media().len());
     }
 }
 
@@ -259,7 +274,8 @@ fn forward(seed: u64, relays: bool) {
     pair.forwarder = Some(forwarder);
     let gaps = talk(&mut pair, 15_000);
     let hint = format!("seed {seed}, loss {loss} %, relays {relays}, gaps {gaps:?}");
-    assert!(gaps.iter().all(|gap| *gap <= 200), "{hint}");
+    let bearable = if loss == 0 { 0 } else { 200 };
+    assert!(gaps.iter().all(|gap| *gap <= bearable), "{hint}");
     pair.forwarder = None;
     let gaps = talk(&mut pair, 6_000);
     assert!(gaps.iter().all(|gap| *gap <= 1_000), "{hint}, then {gaps:?}");
