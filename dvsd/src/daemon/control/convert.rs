@@ -201,7 +201,7 @@ fn name_of(peer: dvsd::id::NodeId, node: &Node) -> Option<String> {
 }
 
 /// The figures of a call's sound and session together.
-pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>) -> CallStats {
+pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>, path_changes: u32) -> CallStats {
     let playout = &figures.playout;
     let rtt = session.and_then(|session| session.rtt);
     let network_us = rtt.map(|rtt| rtt.as_micros() as u64 / 2);
@@ -229,7 +229,7 @@ pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>
         capture_epoch_us: figures.capture_epoch_us,
         playback_epoch_us: figures.playback_epoch_us,
         epoch: session.map_or(0, |session| session.epoch),
-        path_changes: 0,
+        path_changes,
         not_authentic: session.map_or(0, |session| session.failed),
     }
 }

@@ -322,7 +322,8 @@ impl Service {
         if let Some(view) = self.node.call(call) {
             self.note_session(&view);
         }
-        Some(convert::stats(call.0, &figures, self.desk.session(call.0).as_ref()))
+        let (session, moves) = (self.desk.session(call.0), self.desk.path_changes(call.0));
+        Some(convert::stats(call.0, &figures, session.as_ref(), moves))
     }
 
     fn contact_info(&self, contact: &Contact) -> message::Contact {
