@@ -117,6 +117,12 @@ pub(super) struct Birth {
     pub(super) rtt: Option<Duration>,
 }
 
+/// Where a packet came from, and how many bytes it had.
+pub(super) struct Arrival {
+    pub(super) path: Path,
+    pub(super) length: usize,
+}
+
 /// What an authentic packet brought.
 pub(super) enum Received {
     /// A media frame.
@@ -250,13 +256,12 @@ impl Session {
         Ok((Received::Control(frames), recovered))
     }
 
-    /// Takes note of where a packet of `length` bytes came from that [`receive`](Self::receive) judged. True if packets
-    /// go elsewhere from now on.
+    /// Takes note of where a packet came from that [`receive`](Self::receive) judged. True if packets go elsewhere from
+    /// now on.
     pub(super) fn note_path(
         &mut self,
-        path: Path,
+        Arrival { path, length }: Arrival,
         header: &Header,
-        length: usize,
         dropped: Option<Drop>,
         now: Instant,
         random: &mut Random,

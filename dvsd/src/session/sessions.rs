@@ -19,7 +19,7 @@ use crate::wire::session::{Header, Slot};
 
 use super::answer::{Completed, HalfOpen};
 use super::dial::{Dial, GIVE_UP};
-use super::established::{Birth, Due, Phase, Received, Session, Unconfirmed};
+use super::established::{Arrival, Birth, Due, Phase, Received, Session, Unconfirmed};
 use super::gate::Gate;
 use super::liveness::Level;
 use super::slots::{Slots, Tenant};
@@ -225,7 +225,8 @@ impl Sessions {
         let received = session.receive(path, &header, datagram, now);
         let proven = session.proof != proof;
         let dropped = received.as_ref().err().copied();
-        let moved = session.note_path(path, &header, datagram.len(), dropped, now, random, &mut self.transmits);
+        let arrival = Arrival { path, length: datagram.len() };
+        let moved = session.note_path(arrival, &header, dropped, now, random, &mut self.transmits);
         let news = SessionEvent::PathChanged { session: id, path: session.path() };
         let is_told = moved && session.is_primary();
         self.events.extend(is_told.then_some(news));
