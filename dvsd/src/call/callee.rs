@@ -9,7 +9,7 @@ use super::{GLARE_WINDOW, Verdict, queue};
 use crate::wire::control::{Frame, Reason};
 
 /// What a callee does with an invitation that is not answered yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Callee {
     /// The user hears it ring.
     Alerting,

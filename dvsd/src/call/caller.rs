@@ -7,7 +7,7 @@ use super::{CallEvent, CallKey, CallNumber};
 use crate::wire::control::{Frame, Reason};
 
 /// What a caller waits for. A busy peer will add two states (asking for a place in its queue, having one).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
     /// The overlay's answer.
     Lookup,

@@ -20,15 +20,15 @@ use crate::wire::control::{Frame, Reason};
 /// All calls of a daemon.
 #[derive(Clone, Debug)]
 pub struct Calls {
-    config: CallConfig,
+    pub(super) config: CallConfig,
     /// Our own IDs: of two crossed dials the lower ID's goes on.
-    own: BTreeMap<LocalId, NodeId>,
+    pub(super) own: BTreeMap<LocalId, NodeId>,
     pub(super) live: BTreeMap<CallKey, Call>,
     pub(super) past: Past,
-    last_number: u32,
-    events: VecDeque<CallEvent>,
+    pub(super) last_number: u32,
+    pub(super) events: VecDeque<CallEvent>,
     /// After [`Calls::end_all`] nothing begins any more.
-    closing: bool,
+    pub(super) closing: bool,
 }
 
 impl Calls {

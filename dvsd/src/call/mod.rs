@@ -33,6 +33,7 @@ use crate::wire::control::Frame;
 mod callee;
 mod caller;
 mod calls;
+mod essence;
 mod past;
 mod queue;
 mod state;

@@ -17,13 +17,13 @@ pub(super) struct Past {
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    key: CallKey,
-    call_id: u32,
-    attempt: u8,
+pub(super) struct Entry {
+    pub(super) key: CallKey,
+    pub(super) call_id: u32,
+    pub(super) attempt: u8,
     /// What the caller was told at last; `None` when there is nothing to repeat.
-    reply: Option<Frame>,
-    until: Instant,
+    pub(super) reply: Option<Frame>,
+    pub(super) until: Instant,
 }
 
 impl Past {
@@ -41,6 +41,11 @@ impl Past {
         let same = |entry: &&Entry| (entry.key, entry.call_id) == (key, call_id) && entry.until > now;
         let entry = self.entries.iter().find(same)?;
         (attempt <= entry.attempt).then(|| entry.reply.clone())
+    }
+
+    /// All of them, oldest first.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 }
 

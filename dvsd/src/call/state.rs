@@ -15,7 +15,7 @@ use crate::time::{Deadline, Instant, Now};
 use crate::wire::control::{Frame, Reason};
 
 /// Where a call stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     /// We dialled, the peer has not answered.
     Caller(Caller),
@@ -30,7 +30,7 @@ pub(super) enum Phase {
 }
 
 /// What the local side did so that media may flow. Nothing that a peer sends makes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Consent {
     /// The user dialled.
     Dialled,
@@ -75,16 +75,16 @@ pub(super) struct Call {
     /// Ended by the loss of its session alone: the same invitation on another session rings anew.
     pub(super) may_return: bool,
     /// Whether the last media event was a start.
-    media: bool,
+    pub(super) media: bool,
     /// Whether the session was told to watch closely; a new one has not been.
     pub(super) watched: bool,
     pub(super) started: Now,
     pub(super) answered: Option<Now>,
-    ended: Option<Now>,
+    pub(super) ended: Option<Now>,
     pub(super) found_after: Option<Duration>,
     pub(super) rang_after: Option<Duration>,
     /// What clients were shown last.
-    shown: Option<CallView>,
+    pub(super) shown: Option<CallView>,
 }
 
 impl Call {

@@ -10,7 +10,7 @@ use crate::time::Now;
 use crate::wire::control::Reason;
 
 /// Who dialled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// We did.
     Outgoing,
@@ -19,7 +19,7 @@ pub enum Direction {
 }
 
 /// The states of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// Looking for the peer in the overlay.
     Lookup,
@@ -48,7 +48,7 @@ pub enum State {
 }
 
 /// Why a call is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EndCause {
     /// We hung up.
     HungUp,
