@@ -133,8 +133,13 @@ impl Link {
     pub(super) fn delivered(&mut self, from: usize, frame: &Frame) {
         let behind = self.ends[1 - from].line.len();
         self.ends[from].recent = Some((frame.clone(), behind));
-        let acknowledged = &mut self.ends[1 - from].recent;
-        *acknowledged = acknowledged.take().and_then(|(frame, left)| Some((frame, left.checked_sub(1)?)));
+        self.acknowledges(from);
+    }
+
+    /// What end `from` sends acknowledges what it had got by then.
+    pub(super) fn acknowledges(&mut self, from: usize) {
+        let recent = &mut self.ends[1 - from].recent;
+        *recent = recent.take().and_then(|(frame, left)| Some((frame, left.checked_sub(1)?)));
     }
 
     pub(super) fn delivers_late(&self, from: usize) -> bool {

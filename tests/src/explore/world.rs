@@ -160,6 +160,7 @@ impl World {
             What::Deliver => self.deliver(side, peer, link, end)?,
             What::DeliverLate => {
                 let frame = self.links[link].ends[end].late.pop_front();
+                self.links[link].acknowledges(end);
                 self.take(peer, side, frame)?;
             }
             What::MoveOver => {
