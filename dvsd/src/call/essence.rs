@@ -5,12 +5,15 @@
 //! it matters.
 
 use core::hash::{Hash, Hasher};
+use core::mem::discriminant;
 use core::time::Duration;
 
+use super::callee::Callee;
+use super::caller::Caller;
 use super::past::Entry;
 use super::state::{Call, Phase};
 use super::talk::RESUME_WINDOW;
-use super::{CONNECT_LIMIT, CallKey, Calls, GLARE_WINDOW, LOOKUP_LIMIT};
+use super::{CONNECT_LIMIT, CallKey, Calls, GLARE_WINDOW, LOOKUP_LIMIT, MEMORY, RETRY_MIN, WAIT_LIMIT};
 use crate::time::{Instant, Now};
 use crate::wire::control::Frame;
 
@@ -37,7 +40,7 @@ impl Calls {
         closing.hash(scribe.out);
         live.len().hash(scribe.out);
         live.values().for_each(|call| scribe.call(call));
-        past.entries().filter(|entry| entry.until > now.mono).for_each(|entry| scribe.past(entry));
+        past.entries().filter(|entry| now.mono.since(entry.since) < MEMORY).for_each(|entry| scribe.past(entry));
     }
 }
 
@@ -50,12 +53,21 @@ impl<H: Hasher> Scribe<'_, H> {
             call_id,
             ours,
             attempt,
+            tries,
+            wait,
+            can_wait,
+            retry_after,
+            waiting_since,
+            told,
+            places,
             phase,
             deadline,
+            until: _,
             consent,
             held_here,
             held_there,
             resumed,
+            unstable,
             lost,
             reply,
             may_return,
@@ -68,8 +80,11 @@ impl<H: Hasher> Scribe<'_, H> {
             rang_after: _,
             shown,
         } = call;
-        (key, direction, ours, attempt, phase, consent).hash(self.out);
-        (held_here, held_there, lost, may_return, media, watched, shown.is_some()).hash(self.out);
+        (key, direction, ours, attempt, tries, wait, can_wait, retry_after, places, consent).hash(self.out);
+        (held_here, held_there, unstable, lost, may_return, media, watched, shown.is_some()).hash(self.out);
+        self.phase(*phase);
+        self.age(*waiting_since, WAIT_LIMIT);
+        self.age(*told, RETRY_MIN);
         self.id(*call_id);
         reply.is_some().hash(self.out);
         reply.iter().for_each(|frame| self.frame(frame));
@@ -82,9 +97,19 @@ impl<H: Hasher> Scribe<'_, H> {
         self.age(resumed.map(|(since, _)| since), RESUME_WINDOW);
     }
 
+    /// Where a call stands, with the moments in it as distances.
+    fn phase(&mut self, phase: Phase) {
+        discriminant(&phase).hash(self.out);
+        match phase {
+            Phase::Caller(Caller::Waiting { until, renewing }) => (until.since(self.now), renewing).hash(self.out),
+            Phase::Callee(Callee::Queued { since }) => self.now.since(since).hash(self.out),
+            _ => phase.hash(self.out),
+        }
+    }
+
     fn past(&mut self, entry: &Entry) {
-        let Entry { key, call_id, attempt, reply, until } = entry;
-        (key, attempt, until.since(self.now)).hash(self.out);
+        let Entry { key, call_id, attempt, reply, since } = entry;
+        (key, attempt, self.now.since(*since)).hash(self.out);
         self.id(*call_id);
         reply.is_some().hash(self.out);
         reply.iter().for_each(|frame| self.frame(frame));

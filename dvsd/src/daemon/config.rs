@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use dvsd::call::MAX_TRIES;
 use dvsd::id::HostPort;
 use dvsd::wire::DEFAULT_PORT;
 use serde::de::Error;
@@ -136,11 +137,13 @@ pub(crate) struct Calls {
     pub(crate) auto_answer: bool,
     /// Seconds a dialled call may ring, 5 to 60.
     pub(crate) ring_seconds: u64,
+    /// How often a dial is tried while the peer is in another call, 1 to 20.
+    pub(crate) tries: u8,
 }
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { unknown_callers: UnknownCallers::Silent, auto_answer: false, ring_seconds: 60 }
+        Self { unknown_callers: UnknownCallers::Silent, auto_answer: false, ring_seconds: 60, tries: 1 }
     }
 }
 
@@ -215,6 +218,9 @@ impl Config {
         if !(5..=60).contains(&self.calls.ring_seconds) {
             bail!("[calls] ring_seconds: {} is not between 5 and 60", self.calls.ring_seconds);
         }
+        if !(1..=MAX_TRIES).contains(&self.calls.tries) {
+            bail!("[calls] tries: {} is not between 1 and {MAX_TRIES}", self.calls.tries);
+        }
         Ok(())
     }
 }
@@ -255,6 +261,8 @@ mod tests {
         assert!(error("[media]\nbitrate = 500\n").contains("[media] bitrate"));
         assert!(error("[media]\ncomplexity = 11\n").contains("[media] complexity"));
         assert!(error("[calls]\nring_seconds = 0\n").contains("[calls] ring_seconds"));
+        assert!(error("[calls]\ntries = 0\n").contains("[calls] tries"));
+        assert!(error("[calls]\ntries = 21\n").contains("[calls] tries"));
         assert!(error("[network]\nbootstrap = [\"host\"]\n").contains("[network] bootstrap"));
         assert!(error("[log]\nlevel = \"loud\"\n").contains("[log] level"));
         assert!(error("[network]\nlisten = \"127.0.0.1\"\n").contains("address:port"));

@@ -399,7 +399,7 @@ fn node_config(config: &Config, local: SocketAddr, contacts: Vec<node::Contact>)
         UnknownCallers::Reject => dvsd::people::UnknownCallers::Reject,
     };
     node::Config {
-        call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), ..CallConfig::default() },
+        call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), max_tries: config.calls.tries },
         people: PeopleConfig {
             unknown_callers,
             auto_answer: config.calls.auto_answer,

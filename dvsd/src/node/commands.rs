@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::{CallError, CallNumber, Contact, DialError, Drain, EndCause, MAIN, Node, PeopleError};
+use super::{CallError, CallNumber, Contact, DialError, DialOptions, Drain, EndCause, MAIN, Node, PeopleError};
 
 use crate::call::CallKey;
 use crate::id::{Fingerprint, NodeId};
@@ -59,9 +59,10 @@ impl Node {
         peer: NodeId,
         fingerprint: Option<Fingerprint>,
         hints: Hints<'_>,
+        options: DialOptions,
         now: Now,
     ) -> (Result<CallNumber, DialError>, Drain<'_>) {
-        let number = self.calls.dial(CallKey { local: MAIN, peer }, now, &mut self.random);
+        let number = self.calls.dial(CallKey { local: MAIN, peer }, options, now, &mut self.random);
         if number.is_ok() {
             if fingerprint.is_some() {
                 self.sessions.pin(peer, fingerprint);
@@ -72,13 +73,25 @@ impl Node {
         (number, self.drain(now))
     }
 
-    /// Answers the call that rings.
+    /// Asks for a place in the queue of a busy peer, or leaves it.
+    pub fn wait(&mut self, call: Option<CallNumber>, on: bool, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
+        let outcome = self.calls.wait(call, on, now);
+        (outcome, self.drain(now))
+    }
+
+    /// Talks in another call, held here or with somebody who rings or waits; the one that is talked is held.
+    pub fn switch(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
+        let outcome = self.calls.switch(call, now);
+        (outcome, self.drain(now))
+    }
+
+    /// Answers the call that rings, or a caller who waits; a call that is talked is held.
     pub fn answer(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
         let outcome = self.calls.answer(call, now);
         (outcome, self.drain(now))
     }
 
-    /// Refuses the call that rings.
+    /// Refuses the call that rings, or a caller who waits.
     pub fn decline(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
         let outcome = self.calls.decline(call, now);
         (outcome, self.drain(now))
@@ -90,7 +103,7 @@ impl Node {
         (outcome, self.drain(now))
     }
 
-    /// Puts a call on hold or resumes it; `None` toggles.
+    /// Puts a call on hold or resumes it; `None` toggles. Resuming one holds the other that is talked.
     pub fn hold(
         &mut self,
         call: Option<CallNumber>,

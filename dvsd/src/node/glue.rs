@@ -129,7 +129,9 @@ impl Node {
             SessionEvent::KeyChanged { peer, .. } => self.strange_key(peer),
             SessionEvent::Frame { session, frame } => self.frame_arrived(session, frame, now),
             SessionEvent::Media { session, seq, payload } => self.media_arrived(session, seq, payload),
-            SessionEvent::Unstable { .. } => {}
+            SessionEvent::Unstable { session } => {
+                self.with_key(session, |node, key| node.calls.session_unstable(key, true, now));
+            }
             SessionEvent::Lost { session } => self.with_key(session, |node, key| node.calls.session_lost(key, now)),
             SessionEvent::Recovered { session } => {
                 self.with_key(session, |node, key| node.calls.session_recovered(key, now));
@@ -236,6 +238,11 @@ impl Node {
             CallEvent::InCall { key, on } => {
                 if let Some(session) = self.sessions.session_of(key.local, key.peer) {
                     self.sessions.set_in_call(session, on, now);
+                }
+            }
+            CallEvent::Misbehaved { key } => {
+                if let Some(session) = self.sessions.session_of(key.local, key.peer) {
+                    self.sessions.misbehaved(session, now);
                 }
             }
             CallEvent::Changed(view) => self.outputs.push_back(Output::Event(Event::Call(view))),

@@ -29,7 +29,7 @@ mod glue;
 mod tests;
 
 pub use self::commands::{Hints, LookUpError};
-pub use crate::call::{CallConfig, CallError, CallView, DialError, EndCause};
+pub use crate::call::{CallConfig, CallError, CallView, DialError, DialOptions, EndCause};
 pub use crate::people::{Contact, PeopleConfig, PeopleError};
 pub use crate::routing::Status as RoutingStatus;
 pub use crate::session::SessionStats;
@@ -329,9 +329,9 @@ impl Node {
         self.calls.calls()
     }
 
-    /// The call that rings here.
+    /// Whom [`Node::answer`] takes when no call is named: the one that rings here, else one who waits.
     pub fn ringing(&self) -> Option<CallNumber> {
-        self.calls.calls().find(|call| call.state == State::Alerting).map(|call| call.number)
+        self.calls.next_caller()
     }
 
     /// One call.

@@ -429,6 +429,14 @@ impl Sessions {
         }
     }
 
+    /// The peer said something in the layer above that nobody honest says: a strike, of which the third closes the
+    /// session.
+    pub fn misbehaved(&mut self, session: SessionId, now: Now) {
+        if let Some(id) = self.current(session) {
+            self.strike(id, now.mono);
+        }
+    }
+
     /// Ends the session and all others with the same peer. No [`SessionEvent::Closed`] follows.
     pub fn close(&mut self, session: SessionId, reason: Reason, now: Now, _random: &mut Random) {
         let Some(session) = self.sessions.get(&session) else { return };

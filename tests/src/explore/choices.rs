@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Which steps are possible in a state.
 
-use dvsd::call::State;
+use dvsd::call::{Direction, State};
 use dvsd::time::Instant;
 
 use super::link::Search;
@@ -68,8 +68,13 @@ impl World {
             let mut push = |what, possible: bool| steps.extend(possible.then_some(Step::new(what, side, peer)));
             push(What::Dial, view.is_none_or(|call| matches!(call.state, State::Alerting | State::Ending)));
             let state = view.map(|call| call.state);
-            push(What::Answer, state == Some(State::Alerting));
-            push(What::Decline, state == Some(State::Alerting));
+            let incoming = view.is_some_and(|call| call.direction == Direction::Incoming);
+            let calls = matches!(state, Some(State::Alerting | State::Busy | State::Waiting)) && incoming;
+            push(What::Answer, calls);
+            push(What::Decline, calls);
+            push(What::Wait, state == Some(State::Busy) && !incoming);
+            push(What::Leave, matches!(state, Some(State::Busy | State::Waiting)) && !incoming);
+            push(What::Switch, view.is_some_and(|call| call.held_here) && machine.calls.calls().count() > 1);
             push(What::HangUp, state.is_some_and(|state| state != State::Ending));
             let talks = matches!(state, Some(State::Active | State::Held | State::Reconnecting));
             push(What::Hold, talks);

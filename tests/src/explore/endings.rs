@@ -75,9 +75,10 @@ pub(super) const fn fits(caller: EndCause, callee: EndCause) -> bool {
             // Not answered, for whatever reason; the caller may have hung up or given up first.
             | (C::NoAnswer | C::NoReply | C::HungUp, C::Missed | C::MissedBusy | C::DeclinedHere)
             | (C::Declined, C::DeclinedHere | C::MissedBusy)
-            | (C::Busy, C::MissedBusy)
+            | (C::Busy, C::MissedBusy | C::Missed | C::DeclinedHere)
             // Answered too late: the caller had given up.
             | (C::NoAnswer | C::NoReply, C::NoAnswer | C::HungUp)
+            | (C::Busy, C::Busy | C::HungUp)
     )
 }
 

@@ -17,7 +17,7 @@
 //!   had sent may arrive or not.
 //! * **Dialling**: the overlay finds the peer or not, the handshake completes at the caller first and at the peer
 //!   later, or never there; handshakes of two dials may cross.
-//! * **Users** dial, answer, decline, hang up, hold, whenever it makes sense; a daemon is shut down; media fails.
+//! * **Users** dial, answer, decline, hang up, hold, switch, wait in queues and leave them, whenever it makes sense; a daemon is shut down; media fails.
 //! * **Time** is one clock for all. It passes to the next timer of anybody, which then fires, or to a second before it,
 //!   so that anything may happen just before. Timers that are due together fire in any order.
 //!
@@ -41,7 +41,7 @@ mod world;
 
 use std::fmt;
 
-use dvsd::call::Verdict;
+use dvsd::call::{DialOptions, Verdict};
 
 pub use rules::Broken;
 pub use search::{COMMAND, Limits, Seen, search};
@@ -57,6 +57,8 @@ pub struct Scene {
     pub links: Vec<(usize, usize)>,
     /// Whether sessions stand already.
     pub connected: bool,
+    /// How users dial.
+    pub options: DialOptions,
 }
 
 /// A rule is broken.
@@ -105,6 +107,7 @@ pub fn two() -> Vec<Scene> {
         verdicts: verdicts.to_vec(),
         links: vec![(0, 1)],
         connected,
+        options: DialOptions::default(),
     };
     vec![
         scene("friends with a session", [RING, RING], true),
@@ -118,15 +121,18 @@ pub fn two() -> Vec<Scene> {
 
 /// Three daemons of which the one in the middle can be called by both others.
 pub fn three() -> Vec<Scene> {
-    let scene = |name, verdicts: [Verdict; 3], connected| Scene {
+    let scene = |name, verdicts: [Verdict; 3], tries, wait| Scene {
         name,
         verdicts: verdicts.to_vec(),
         links: vec![(0, 1), (1, 2)],
-        connected,
+        connected: true,
+        options: DialOptions { tries: Some(tries), wait },
     };
     vec![
-        scene("three friends", [RING, RING, RING], true),
-        scene("B answers everybody at once", [RING, Verdict::AutoAnswer, RING], true),
-        scene("B lets strangers ring", [RING, STRANGER, RING], true),
+        scene("three friends", [RING, RING, RING], 1, false),
+        scene("three friends who try twice", [RING, RING, RING], 2, false),
+        scene("three friends who like to wait", [RING, RING, RING], 1, true),
+        scene("B answers everybody at once", [RING, Verdict::AutoAnswer, RING], 1, true),
+        scene("B lets strangers ring", [RING, STRANGER, RING], 1, false),
     ]
 }

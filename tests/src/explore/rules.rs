@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What must hold in every state.
 
-use dvsd::call::{CallNumber, Direction, State, Verdict};
+use dvsd::call::{CallNumber, CallView, Direction, MAX_QUEUE, State, Verdict};
 
 use super::Violation;
 use super::side::Side;
@@ -26,12 +26,11 @@ pub enum Broken {
     Loop,
     /// The two sides tell different stories of how a call ended.
     Agreement,
+    /// An honest peer was taken for one that misbehaves.
+    Blame,
     /// Left to itself, the pair does not come to rest with both idle or both in one call.
     Rest,
 }
-
-/// The states in which a call has the line.
-const ENGAGED: [State; 5] = [State::Lookup, State::Connecting, State::Calling, State::Ringing, State::Active];
 
 /// Media may begin only in a call that this side's user, or its administrator, has agreed to.
 pub(super) fn may_talk(side: &Side, index: usize, number: CallNumber) -> Checked {
@@ -65,11 +64,23 @@ pub(super) fn hold(world: &World) -> Checked {
     if flood { Err(Violation::new(Broken::Loop, "64 frames are under way in one direction".into())) } else { Ok(()) }
 }
 
+/// The states of a call that has the line, unless it is held here.
+const fn is_current(call: &CallView) -> bool {
+    match call.state {
+        State::Lookup | State::Connecting | State::Calling | State::Ringing | State::Active => true,
+        State::Busy | State::Waiting => matches!(call.direction, Direction::Outgoing),
+        State::Held | State::Reconnecting => !call.held_here,
+        State::Alerting | State::Ending | State::Ended => false,
+    }
+}
+
+/// One has the line, one is held, one rings, three wait.
 fn room(side: &Side, index: usize) -> Checked {
-    let engaged = side.count(&ENGAGED) + side.count(&[State::Held, State::Reconnecting]);
-    let full = engaged > 1 || side.count(&[State::Alerting]) > 1;
-    if full {
-        let states: Vec<State> = side.calls.calls().map(|call| call.state).collect();
+    let count = |is: &dyn Fn(&CallView) -> bool| side.calls.calls().filter(is).count();
+    let held = count(&|call| call.held_here && matches!(call.state, State::Held | State::Reconnecting));
+    let waiting = count(&|call| call.state == State::Waiting && call.direction == Direction::Incoming);
+    if count(&is_current) > 1 || held > 1 || side.count(&[State::Alerting]) > 1 || waiting > MAX_QUEUE {
+        let states: Vec<(State, bool)> = side.calls.calls().map(|call| (call.state, call.held_here)).collect();
         return Err(Violation::new(Broken::Crowd, format!("{} has {states:?}", name(index))));
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use dvsd::call::{CallEvent, CallView, Calls, EndCause, State};
+use dvsd::call::{CallEvent, CallView, Calls, DialOptions, EndCause, State};
 use dvsd::time::{Instant, Now};
 use dvsd::wire::control::{Frame, Reason};
 
@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) sides: Vec<Side>,
     pub(super) links: Vec<Link>,
     pub(super) endings: Endings,
+    /// How users dial.
+    options: DialOptions,
     /// The last call ID given out.
     serial: u32,
     /// What is told of the steps, when somebody listens.
@@ -40,7 +42,7 @@ impl World {
         let sides = scene.verdicts.iter().enumerate().map(|(side, verdict)| Side::new(side, *verdict)).collect();
         let links = scene.links.iter().map(|(a, b)| Link::new([*a, *b], scene.connected)).collect();
         let now = Instant::from_millis(1_000_000);
-        Self { scene: number, now, sides, links, endings: Endings::default(), serial: 0, story: None }
+        Self { scene: number, now, sides, links, endings: Endings::default(), options: scene.options, serial: 0, story: None }
     }
 
     /// The link between two sides, and which of its ends is `side`'s.
@@ -67,6 +69,9 @@ impl World {
             | What::Decline
             | What::HangUp
             | What::Hold
+            | What::Switch
+            | What::Wait
+            | What::Leave
             | What::Shutdown
             | What::MediaFails => self.command(step.what, side, peer)?,
             What::Timer => {
@@ -108,7 +113,7 @@ impl World {
             What::Dial => {
                 self.serial += 1;
                 let mut random = serial(self.next_id(side));
-                let dialled = self.sides[side].calls.dial(key, now, &mut random).ok();
+                let dialled = self.sides[side].calls.dial(key, self.options, now, &mut random).ok();
                 self.consents(side, dialled);
             }
             What::Answer => {
@@ -117,6 +122,12 @@ impl World {
             }
             What::Decline => drop(self.sides[side].calls.decline(number, now)),
             What::HangUp => drop(self.sides[side].calls.hangup(number, now)),
+            What::Switch => {
+                let switched = self.sides[side].calls.switch(number, now).ok();
+                self.consents(side, switched);
+            }
+            What::Wait => drop(self.sides[side].calls.wait(number, true, now)),
+            What::Leave => drop(self.sides[side].calls.wait(number, false, now)),
             What::Hold => drop(self.sides[side].calls.hold(number, None, now)),
             What::Shutdown => {
                 self.links.iter_mut().filter(|link| link.sides.contains(&side)).for_each(|link| link.rough = true);
@@ -381,6 +392,9 @@ impl World {
                 if self.sides[side].media.take() != Some(number) {
                     return Err(Violation::new(Broken::Media, format!("{} stops media twice", name(side))));
                 }
+            }
+            CallEvent::Misbehaved { .. } => {
+                return Err(Violation::new(Broken::Blame, format!("{} blames an honest peer", name(side))));
             }
             CallEvent::InCall { .. } => {}
             CallEvent::Changed(view) => self.changed(side, &view, call_id)?,

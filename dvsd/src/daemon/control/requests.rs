@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use dvs_proto::message::{self, CallStats, Failure, FailureKind, Reply, Request, Snapshot};
 use dvsd::call::{CallError, CallNumber, DialError};
 use dvsd::id::{Invite, NodeId};
-use dvsd::node::{CallView, Contact, Drain, Event, Hints, LookUpError, Node, PeopleError};
+use dvsd::node::{CallView, Contact, DialOptions, Drain, Event, Hints, LookUpError, Node, PeopleError};
 use dvsd::people::{Resolved, Target};
 use dvsd::time::Now;
 
@@ -133,7 +133,8 @@ impl Service {
             return Err(Failure::new(FailureKind::State, message));
         }
         let dialled = self.seek(&invite, |service, hints| {
-            service.command(|node| node.dial(invite.id, invite.fingerprint, hints, clock::now()))
+            service
+                .command(|node| node.dial(invite.id, invite.fingerprint, hints, DialOptions::default(), clock::now()))
         });
         let number = dialled.map_err(|error| dial_failure(&error))?;
         self.announce(client, "dialled", number);
@@ -367,7 +368,7 @@ fn call_failure(error: &CallError, action: &str) -> Failure {
     };
     let kind = match error {
         CallError::NoSuchCall => FailureKind::NotFound,
-        CallError::NotRinging(_) | CallError::NotAnswered(_) | CallError::InCall(_) => FailureKind::State,
+        _ => FailureKind::State,
     };
     Failure::new(kind, message)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Config, Drain, Event, Hints, Input, LookUpError, LookedUp, Node, Output};
+use super::{Config, DialOptions, Drain, Event, Hints, Input, LookUpError, LookedUp, Node, Output};
 use crate::call::{CallConfig, CallNumber, CallView, EndCause, State};
 use crate::crypto::identity::{Identity, KeyKind};
 use crate::id::{Fingerprint, Invite, NodeId};
@@ -200,7 +200,7 @@ impl Net {
 
     fn dial(&mut self, from: usize, to: usize) -> CallNumber {
         let (peer, now) = (self.hosts[to].id(), self.now);
-        self.command(from, |node| node.dial(peer, None, Hints::default(), now)).unwrap()
+        self.command(from, |node| node.dial(peer, None, Hints::default(), DialOptions::default(), now)).unwrap()
     }
 
     fn answer(&mut self, index: usize) {
