@@ -6,6 +6,7 @@
 pub mod alignment;
 pub mod capture;
 pub mod clicks;
+pub mod crossing;
 pub mod explore;
 pub mod floor;
 pub mod gcc;
@@ -16,6 +17,8 @@ pub mod latency;
 pub mod link;
 pub mod machine;
 pub mod netns;
+pub mod nodes;
+pub mod setup;
 pub mod sim;
 pub mod speech;
 pub mod stalls;
