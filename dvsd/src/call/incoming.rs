@@ -135,10 +135,10 @@ fn refusal_delay(random: &mut Random) -> Duration {
 }
 
 impl Call {
-    /// The peer has given this call up for a new one. It is told even so: an invitation that was under way for long may
-    /// be older than the call it ends.
+    /// The peer has given this call up for a new one. If it was answered the peer is told even so: an invitation that
+    /// was under way for long may be older than the call it ends, and nothing else would end that one over there.
     fn replaced(&mut self, desk: &mut Desk<'_>) {
-        if !matches!(self.phase, Phase::Ending(_)) {
+        if self.phase == Phase::Talking {
             self.send(Frame::CallTerminate { call_id: self.call_id, reason: Reason::PeerRestarted }, desk);
         }
         let cause = match self.phase {

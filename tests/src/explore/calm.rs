@@ -25,6 +25,7 @@ impl Calm {
         if self.known.contains(&digest) {
             return Ok(());
         }
+        let crossed = rules::crossed(world);
         let mut world = world.clone();
         let mut path = vec![digest];
         let (mut at_once, mut then) = (0, world.now);
@@ -36,13 +37,14 @@ impl Calm {
                 return Err(Violation::new(Broken::Loop, "the sides never come to rest".into()));
             }
             let digest = world.digest();
-            if self.known.contains(&digest) {
+            if crossed.is_empty() && self.known.contains(&digest) {
                 self.known.extend(path);
                 return Ok(());
             }
             path.push(digest);
         }
         rules::rest(&world)?;
+        rules::met(&world, &crossed)?;
         self.known.extend(path);
         Ok(())
     }

@@ -21,9 +21,10 @@ impl World {
     }
 
     fn ends(&self) -> impl Iterator<Item = (usize, usize, usize, usize)> + '_ {
-        self.links.iter().enumerate().flat_map(|(link, between)| {
-            [0, 1].map(move |end| (link, end, between.sides[end], between.sides[1 - end]))
-        })
+        self.links
+            .iter()
+            .enumerate()
+            .flat_map(|(link, between)| [0, 1].map(move |end| (link, end, between.sides[end], between.sides[1 - end])))
     }
 
     /// What happens of itself, time aside.

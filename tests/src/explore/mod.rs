@@ -26,7 +26,8 @@
 //!
 //! A command, or something that goes wrong, counts as [`COMMAND`] steps, what happens of itself as one; [`search`] visits the
 //! states in the order of what the way to them counts. States are the same if nothing that will happen can differ: times count
-//! from now, call IDs by when they are met.
+//! from now, call IDs by when they are met. From every state the sides are left alone and must come to rest, idle or in one
+//! call. [`walk`] goes on at random where exhaustion is out of reach.
 
 mod calm;
 mod choices;
@@ -37,6 +38,7 @@ mod same;
 mod search;
 mod side;
 mod step;
+mod walk;
 mod world;
 
 use std::fmt;
@@ -45,6 +47,7 @@ use dvsd::call::{DialOptions, Verdict};
 
 pub use rules::Broken;
 pub use search::{COMMAND, Limits, Seen, search};
+pub use walk::walk;
 
 /// How a run begins.
 #[derive(Clone, Debug)]

@@ -28,6 +28,8 @@ pub enum Broken {
     Agreement,
     /// An honest peer was taken for one that misbehaves.
     Blame,
+    /// Both dialled each other, and did not meet.
+    Apart,
     /// Left to itself, the pair does not come to rest with both idle or both in one call.
     Rest,
 }
@@ -95,7 +97,8 @@ pub(super) fn rest(world: &World) -> Checked {
         let fine = match (&views[0], &views[1]) {
             (None, None) => ids == [None, None],
             (Some(one), Some(other)) => {
-                ids[0] == ids[1] && one.held_here == other.held_there && one.held_there == other.held_here
+                let holds = one.held_here == other.held_there && one.held_there == other.held_here;
+                ids[0] == ids[1] && one.state == other.state && holds
             }
             _ => false,
         };
@@ -103,6 +106,31 @@ pub(super) fn rest(world: &World) -> Checked {
             let shown = views.map(|view| view.map(|view| (view.state, view.held_here, view.held_there)));
             let text = format!("{} and {} rest with {shown:?}, {ids:?}", name(a), name(b));
             return Err(Violation::new(Broken::Rest, text));
+        }
+    }
+    Ok(())
+}
+
+/// The links on which each side waits for the answer to its own dial of the other: left alone, they will talk.
+pub(super) fn crossed(world: &World) -> Vec<usize> {
+    let waits = |side: usize, peer: usize| {
+        let state = world.sides[side].call_with(peer).map(|call| call.state);
+        let heard = world.sides[side].verdict != Verdict::Blocked;
+        heard && matches!(state, Some(State::Calling | State::Ringing))
+    };
+    let crossed = |link: &super::link::Link| {
+        let [a, b] = link.sides;
+        link.stands() && !link.cut && !link.rough && waits(a, b) && waits(b, a)
+    };
+    world.links.iter().enumerate().filter(|(_, link)| crossed(link)).map(|(index, _)| index).collect()
+}
+
+/// Checks that those who had dialled each other talk.
+pub(super) fn met(world: &World, crossed: &[usize]) -> Checked {
+    for link in crossed.iter().map(|index| &world.links[*index]) {
+        let [a, b] = link.sides;
+        if world.sides[a].call_with(b).is_none() || world.sides[b].call_with(a).is_none() {
+            return Err(Violation::new(Broken::Apart, format!("{} and {} dialled each other", name(a), name(b))));
         }
     }
     Ok(())

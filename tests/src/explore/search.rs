@@ -93,10 +93,12 @@ pub fn search(scenes: &[Scene], limits: Limits, progress: &mut dyn FnMut(usize))
 impl Search<'_> {
     fn run(&mut self, progress: &mut dyn FnMut(usize)) -> Result<(), Trace> {
         for (number, scene) in self.scenes.iter().enumerate() {
-            let begins = From { parent: 0, step: None, scene: number as u16, depth: 0, length: 0, commands: 0, opened: false };
+            let begins =
+                From { parent: 0, step: None, scene: number as u16, depth: 0, length: 0, commands: 0, opened: false };
             self.enter(&World::new(number, scene), begins)?;
         }
-        for depth in 0..=self.limits.depth {
+        let mut depth = 0;
+        while depth < self.waiting.len() {
             while let Some(state) = self.waiting.get_mut(depth).and_then(VecDeque::pop_front) {
                 self.open(state)?;
                 progress(self.from.len());
@@ -105,6 +107,7 @@ impl Search<'_> {
                 }
             }
             self.seen.complete = Some(depth);
+            depth += 1;
         }
         Ok(())
     }

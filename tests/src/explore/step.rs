@@ -69,6 +69,21 @@ impl Step {
                 | What::Silence
         )
     }
+
+    /// Whether a user does it.
+    pub(super) const fn is_of_users(self) -> bool {
+        matches!(
+            self.what,
+            What::Dial
+                | What::Answer
+                | What::Decline
+                | What::HangUp
+                | What::Hold
+                | What::Switch
+                | What::Wait
+                | What::Leave
+        )
+    }
 }
 
 /// A side's name.

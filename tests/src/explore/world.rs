@@ -42,7 +42,16 @@ impl World {
         let sides = scene.verdicts.iter().enumerate().map(|(side, verdict)| Side::new(side, *verdict)).collect();
         let links = scene.links.iter().map(|(a, b)| Link::new([*a, *b], scene.connected)).collect();
         let now = Instant::from_millis(1_000_000);
-        Self { scene: number, now, sides, links, endings: Endings::default(), options: scene.options, serial: 0, story: None }
+        Self {
+            scene: number,
+            now,
+            sides,
+            links,
+            endings: Endings::default(),
+            options: scene.options,
+            serial: 0,
+            story: None,
+        }
     }
 
     /// The link between two sides, and which of its ends is `side`'s.
@@ -372,7 +381,8 @@ impl World {
         }
         side.unshown.clear();
         for peer in 0..MAX_SIDES as usize {
-            let call_id = side.calls.call_id(key_to(peer)).filter(|id| side.known.iter().all(|known| known.call_id != *id));
+            let call_id =
+                side.calls.call_id(key_to(peer)).filter(|id| side.known.iter().all(|known| known.call_id != *id));
             side.unshown.extend(call_id.map(|call_id| (peer, call_id)));
         }
     }
