@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dvsd::call::{CallView, State};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::nodes::Net;
 
@@ -68,13 +68,14 @@ impl Setup {
     }
 
     /// For programs.
-    pub fn json(&self) -> Value {
+    pub fn json(&self) -> String {
         json!({
             "ring_ms_clean": self.ring_ms_clean,
             "lookup_ms_clean": self.lookup_ms_clean,
             "p95_ms_loss10": self.p95_ms_loss10,
             "p95_ms_loss30": self.p95_ms_loss30,
         })
+        .to_string()
     }
 }
 
