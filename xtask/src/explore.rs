@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `cargo xtask explore`: all states of the call machines, by `dvs-explore`; with `--planted`, whether it finds flaws.
 
+use std::borrow::Cow;
 use std::process::{Command, ExitCode};
 
 use crate::mutants::{Mutant, Scratch};
@@ -13,66 +14,74 @@ const STATES: &str = "400000";
 /// What must be found.
 pub(crate) const PLANTED: [Mutant; 10] = [
     Mutant {
-        name: "an invitation opens the microphone",
-        file: "dvsd/src/call/callee.rs",
-        find: "None => self.alert(Callee::Alerting, desk),",
-        replace: "None => self.answer(Consent::Configured, desk),",
+        name: Cow::Borrowed("an invitation opens the microphone"),
+        file: Cow::Borrowed("dvsd/src/call/callee.rs"),
+        find: Cow::Borrowed("None => self.alert(Callee::Alerting, desk),"),
+        replace: Cow::Borrowed("None => self.answer(Consent::Configured, desk),"),
     },
     Mutant {
-        name: "an answer that comes after the hang-up is accepted",
-        file: "dvsd/src/call/caller.rs",
-        find: "        if self.is_known_there() {\n            self.rang_after.get_or_insert",
-        replace: "        if self.is_known_there() || matches!(self.phase, Phase::Ending(_)) {\n            self.rang_after.get_or_insert",
+        name: Cow::Borrowed("an answer that comes after the hang-up is accepted"),
+        file: Cow::Borrowed("dvsd/src/call/caller.rs"),
+        find: Cow::Borrowed("        if self.is_known_there() {\n            self.rang_after.get_or_insert"),
+        replace: Cow::Borrowed(
+            "        if self.is_known_there() || matches!(self.phase, Phase::Ending(_)) {\n            self.rang_after.get_or_insert",
+        ),
     },
     Mutant {
-        name: "of two crossed dials both give way",
-        file: "dvsd/src/call/callee.rs",
-        find: "Phase::Caller(_) if self.is_invited() && ours_wins => Meeting::Ignore,",
-        replace: "Phase::Caller(_) if self.is_invited() && ours_wins => Meeting::Yield,",
+        name: Cow::Borrowed("of two crossed dials both give way"),
+        file: Cow::Borrowed("dvsd/src/call/callee.rs"),
+        find: Cow::Borrowed("Phase::Caller(_) if self.is_invited() && ours_wins => Meeting::Ignore,"),
+        replace: Cow::Borrowed("Phase::Caller(_) if self.is_invited() && ours_wins => Meeting::Yield,"),
     },
     Mutant {
-        name: "of two crossed dials neither gives way",
-        file: "dvsd/src/call/callee.rs",
-        find: "Phase::Caller(_) if self.is_invited() && ours_wins => Meeting::Ignore,",
-        replace: "Phase::Caller(_) if self.is_invited() => Meeting::Ignore,",
+        name: Cow::Borrowed("of two crossed dials neither gives way"),
+        file: Cow::Borrowed("dvsd/src/call/callee.rs"),
+        find: Cow::Borrowed("Phase::Caller(_) if self.is_invited() && ours_wins => Meeting::Ignore,"),
+        replace: Cow::Borrowed("Phase::Caller(_) if self.is_invited() => Meeting::Ignore,"),
     },
     Mutant {
-        name: "a place in the queue never lapses",
-        file: "dvsd/src/call/state.rs",
-        find: "Phase::Callee(Callee::Queued { .. }) => Some((PLACE_TTW + PLACE_MARGIN, \"call: waits here\")),",
-        replace: "Phase::Callee(Callee::Queued { .. }) => None,",
+        name: Cow::Borrowed("a place in the queue never lapses"),
+        file: Cow::Borrowed("dvsd/src/call/state.rs"),
+        find: Cow::Borrowed(
+            "Phase::Callee(Callee::Queued { .. }) => Some((PLACE_TTW + PLACE_MARGIN, \"call: waits here\")),",
+        ),
+        replace: Cow::Borrowed("Phase::Callee(Callee::Queued { .. }) => None,"),
     },
     Mutant {
-        name: "a hang-up waits for its confirmation for ever",
-        file: "dvsd/src/call/state.rs",
-        find: "Phase::Ending(_) => Some((ENDING_LIMIT, \"call: hang-up confirmed\")),",
-        replace: "Phase::Ending(_) => None,",
+        name: Cow::Borrowed("a hang-up waits for its confirmation for ever"),
+        file: Cow::Borrowed("dvsd/src/call/state.rs"),
+        find: Cow::Borrowed("Phase::Ending(_) => Some((ENDING_LIMIT, \"call: hang-up confirmed\")),"),
+        replace: Cow::Borrowed("Phase::Ending(_) => None,"),
     },
     Mutant {
-        name: "a call that the peer holds talks on",
-        file: "dvsd/src/call/state.rs",
-        find: "Phase::Talking if self.held_here || self.held_there => State::Held,",
-        replace: "Phase::Talking if self.held_here => State::Held,",
+        name: Cow::Borrowed("a call that the peer holds talks on"),
+        file: Cow::Borrowed("dvsd/src/call/state.rs"),
+        find: Cow::Borrowed("Phase::Talking if self.held_here || self.held_there => State::Held,"),
+        replace: Cow::Borrowed("Phase::Talking if self.held_here => State::Held,"),
     },
     Mutant {
-        name: "confirmations are answered",
-        file: "dvsd/src/call/incoming.rs",
-        find: "        Frame::CallWaiting { call_id, .. } => Some(queue::not_queued(call_id)),\n        Frame::CallInitiateReply",
-        replace: "        Frame::CallWaiting { call_id, .. } => Some(queue::not_queued(call_id)),\n        \
+        name: Cow::Borrowed("confirmations are answered"),
+        file: Cow::Borrowed("dvsd/src/call/incoming.rs"),
+        find: Cow::Borrowed(
+            "        Frame::CallWaiting { call_id, .. } => Some(queue::not_queued(call_id)),\n        Frame::CallInitiateReply",
+        ),
+        replace: Cow::Borrowed(
+            "        Frame::CallWaiting { call_id, .. } => Some(queue::not_queued(call_id)),\n        \
                   Frame::CallTerminateReply { call_id, .. } => Some(Frame::CallTerminate { call_id, reason: Reason::Normal }),\n        \
                   Frame::CallInitiateReply",
+        ),
     },
     Mutant {
-        name: "a second call is answered without holding the first",
-        file: "dvsd/src/call/commands.rs",
-        find: "        self.park(key, now)?;\n        self.with(key, now, |call, desk| call.answer",
-        replace: "        self.with(key, now, |call, desk| call.answer",
+        name: Cow::Borrowed("a second call is answered without holding the first"),
+        file: Cow::Borrowed("dvsd/src/call/commands.rs"),
+        find: Cow::Borrowed("        self.park(key, now)?;\n        self.with(key, now, |call, desk| call.answer"),
+        replace: Cow::Borrowed("        self.with(key, now, |call, desk| call.answer"),
     },
     Mutant {
-        name: "whoever is left for an older invitation is not told",
-        file: "dvsd/src/call/incoming.rs",
-        find: "        if self.phase == Phase::Talking {\n            self.send(Frame::CallTerminate",
-        replace: "        if false {\n            self.send(Frame::CallTerminate",
+        name: Cow::Borrowed("whoever is left for an older invitation is not told"),
+        file: Cow::Borrowed("dvsd/src/call/incoming.rs"),
+        find: Cow::Borrowed("        if self.phase == Phase::Talking {\n            self.send(Frame::CallTerminate"),
+        replace: Cow::Borrowed("        if false {\n            self.send(Frame::CallTerminate"),
     },
 ];
 

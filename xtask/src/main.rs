@@ -12,6 +12,7 @@ mod formal;
 mod fuzz;
 mod install;
 mod mutants;
+mod mutate;
 mod packages;
 mod run;
 mod sim;
@@ -54,6 +55,7 @@ cargo xtask COMMAND
                                        --json             a JSON object as the last line
   sim --table [--million]            The table of all of that, from 1000 to 100000 or 1000000 nodes, in Markdown.
   fuzz [--seconds N] [TARGET]        Every fuzz target, or one, for N seconds each (600).
+  mutate [--list] [--json] [FLAW...] Whether the tests of known flaws notice these flaws, planted one by one.
   formal [--json]                    The handshake's model and broken variants of it, checked by Verifpal.
   install [--root DIR] [--from DIR]  Builds DVS and installs it on this machine with its units, users and directories.
                                        --root  only puts the files below DIR, for packages
@@ -87,6 +89,7 @@ fn dispatch(command: &str, arguments: &[String]) -> Outcome<ExitCode> {
         "sim" => sim::run(arguments),
         "formal" => formal::run(arguments),
         "fuzz" => fuzz::run(arguments),
+        "mutate" => mutate::run(arguments),
         "chroot" => chroot::run(arguments),
         "install" => install::install(arguments),
         "uninstall" => install::uninstall(arguments),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Deliberately broken variants of the source, each one replacement of text in a copy of the tree: what a test must find.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,13 +11,13 @@ use crate::run::{Outcome, at_root, output, root, say, target_directory};
 /// One flaw.
 pub(crate) struct Mutant {
     /// What is wrong then.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// The file, from the root of the tree.
-    pub(crate) file: &'static str,
+    pub(crate) file: Cow<'static, str>,
     /// What it says; exactly once.
-    pub(crate) find: &'static str,
+    pub(crate) find: Cow<'static, str>,
     /// What it says instead.
-    pub(crate) replace: &'static str,
+    pub(crate) replace: Cow<'static, str>,
 }
 
 /// A copy of everything git knows of, with a target directory of its own.
@@ -53,7 +54,7 @@ impl Scratch {
 
     /// Runs `with` while `mutant` is in the copy.
     pub(crate) fn with<T>(&self, mutant: &Mutant, with: impl FnOnce(&Self) -> Outcome<T>) -> Outcome<T> {
-        let path = self.tree.join(mutant.file);
+        let path = self.tree.join(&*mutant.file);
         let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         let broken = mutant.plant(&text)?;
         let write =
@@ -81,8 +82,8 @@ impl Scratch {
 
 impl Mutant {
     fn plant(&self, text: &str) -> Outcome<String> {
-        match text.matches(self.find).count() {
-            1 => Ok(text.replacen(self.find, self.replace, 1)),
+        match text.matches(&*self.find).count() {
+            1 => Ok(text.replacen(&*self.find, &self.replace, 1)),
             count => Err(format!("{}: what it breaks is {count} times in {}, not once", self.name, self.file)),
         }
     }
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_flaw_is_planted_only_where_it_belongs() {
-        let mutant = Mutant { name: "test", file: "", find: "yes", replace: "no" };
+        let mutant = Mutant { name: "test".into(), file: "".into(), find: "yes".into(), replace: "no".into() };
         assert_eq!(mutant.plant("oh yes!"), Ok("oh no!".to_owned()));
         assert!(mutant.plant("yes, yes").is_err() && mutant.plant("maybe").is_err());
     }
