@@ -2,9 +2,11 @@
 //! What must hold in every state.
 
 use dvsd::call::{CallNumber, CallView, Direction, MAX_QUEUE, State, Verdict};
+use dvsd::wire::control::Frame;
 
 use super::Violation;
-use super::side::Side;
+use super::link::Link;
+use super::side::{Side, key_to};
 use super::step::name;
 use super::world::World;
 
@@ -93,7 +95,7 @@ pub(super) fn rest(world: &World) -> Checked {
     for link in &world.links {
         let [a, b] = link.sides;
         let views = [world.sides[a].call_with(b), world.sides[b].call_with(a)];
-        let ids = [(a, b), (b, a)].map(|(side, peer)| world.sides[side].calls.call_id(super::side::key_to(peer)));
+        let ids = [(a, b), (b, a)].map(|(side, peer)| world.sides[side].calls.call_id(key_to(peer)));
         let fine = match (&views[0], &views[1]) {
             (None, None) => ids == [None, None],
             (Some(one), Some(other)) => {
@@ -111,17 +113,19 @@ pub(super) fn rest(world: &World) -> Checked {
     Ok(())
 }
 
-/// The links on which each side waits for the answer to its own dial of the other: left alone, they will talk.
+/// The links on which the invitations of both sides to each other are under way, and nothing else: left alone, they
+/// will talk.
 pub(super) fn crossed(world: &World) -> Vec<usize> {
-    let waits = |side: usize, peer: usize| {
-        let state = world.sides[side].call_with(peer).map(|call| call.state);
-        let heard = world.sides[side].verdict != Verdict::Blocked;
-        heard && matches!(state, Some(State::Calling | State::Ringing))
+    let invites = |link: &Link, end: usize| {
+        let (side, peer) = (link.sides[end], link.sides[1 - end]);
+        let alone = link.ends[end].frames().count() == 1 && link.delivers(end);
+        let call_id = world.sides[side].calls.call_id(key_to(peer));
+        let invitation = link.ends[end].line.front().is_some_and(
+            |frame| matches!(frame, Frame::CallInitiate { call_id: named, .. } if Some(*named) == call_id),
+        );
+        alone && invitation
     };
-    let crossed = |link: &super::link::Link| {
-        let [a, b] = link.sides;
-        link.stands() && !link.cut && !link.rough && waits(a, b) && waits(b, a)
-    };
+    let crossed = |link: &Link| invites(link, 0) && invites(link, 1);
     world.links.iter().enumerate().filter(|(_, link)| crossed(link)).map(|(index, _)| index).collect()
 }
 
