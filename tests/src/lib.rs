@@ -4,12 +4,15 @@
 //! speech, and a simulated overlay.
 
 pub mod alignment;
+pub mod callgrind;
 pub mod capture;
 pub mod clicks;
+pub mod cost;
 pub mod floor;
 pub mod gcc;
 pub mod handset;
 pub mod harness;
+pub mod heap;
 pub mod impair;
 pub mod latency;
 pub mod link;

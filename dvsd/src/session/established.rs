@@ -16,9 +16,11 @@ use crate::wire::control::{Frame, Reason};
 use crate::wire::session::{Header, parse_control};
 use crate::wire::{MAX_DATAGRAM, Malformed};
 
+use super::buffers::Buffers;
 use super::control::Control;
 use super::liveness::{Level, Liveness};
 use super::paths::Paths;
+use super::rekey::Rekey;
 use super::rtt::Rtt;
 use super::tunnel::Tunnel;
 use super::{Drop, MediaBytes, SessionId, SessionStats};
@@ -91,7 +93,10 @@ pub(super) struct Session {
     pub(super) proof: Option<Instant>,
     pub(super) liveness: Liveness,
     pub(super) control: Control,
-    tunnel: Tunnel,
+    pub(super) tunnel: Tunnel,
+    pub(super) rekey: Rekey,
+    /// When a new session in place of this one was last tried for.
+    pub(super) renewed: Option<Instant>,
     transcript: Digest,
     /// The round-trip time as heartbeats see it: what retransmission waits for contains the delay of acknowledgements.
     round_trip: Rtt,
@@ -119,10 +124,15 @@ pub(super) struct Birth {
     pub(super) rtt: Option<Duration>,
 }
 
-/// Where a packet came from, and how many bytes it had.
-pub(super) struct Arrival {
+/// A packet that [`Session::receive`] has judged.
+pub(super) struct Arrived {
+    /// Where it came from.
     pub(super) path: Path,
+    pub(super) header: Header,
+    /// All its bytes.
     pub(super) length: usize,
+    /// Why it was dropped, if it was.
+    pub(super) dropped: Option<Drop>,
 }
 
 /// What an authentic packet brought.
@@ -174,7 +184,9 @@ impl Session {
             proof: None,
             liveness: Liveness::new(now, jitter),
             control,
-            tunnel: Tunnel::new(&established.secret, established.side, established.peer_slot, now),
+            tunnel: Tunnel::new(established.secret, established.side, established.peer_slot, now),
+            rekey: Rekey::default(),
+            renewed: None,
             transcript: established.transcript,
             round_trip,
             measured: false,
@@ -236,9 +248,14 @@ impl Session {
         path: Path,
         header: &Header,
         datagram: &mut [u8],
+        buffers: &mut Buffers,
         now: Instant,
     ) -> Result<(Received, bool), Drop> {
+        let epoch = self.tunnel.epoch();
         let text = self.tunnel.open(header, datagram, now)?;
+        if self.tunnel.epoch() != epoch {
+            self.entered_epoch(now);
+        }
         self.unconfirmed = None;
         self.first_heard.get_or_insert(now);
         if !header.control {
@@ -247,15 +264,18 @@ impl Session {
                 return Err(Drop::Violation);
             }
             self.media_received = self.media_received.wrapping_add(1);
-            let payload = text.to_vec();
+            let mut payload = buffers.take();
+            payload.extend_from_slice(text);
             let recovered = self.hear(now);
             return Ok((Received::Media { seq: header.seq, payload }, recovered));
         }
         let frames = read_frames(&mut self.control, text, now);
         let recovered = self.hear(now);
-        let frames = frames.map_err(|_| Drop::Violation)?;
-        let frames = frames.into_iter().filter_map(|frame| self.digest(path, frame, now)).collect();
-        Ok((Received::Control(frames), recovered))
+        let mut rest = Vec::new();
+        for frame in frames.map_err(|_| Drop::Violation)? {
+            rest.extend(self.digest(path, frame, now)?);
+        }
+        Ok((Received::Control(rest), recovered))
     }
 
     fn measure(&mut self, sample: Duration) {
@@ -271,8 +291,8 @@ impl Session {
         self.liveness.hear(now, self.control.waiting_since())
     }
 
-    /// Handles what concerns the session alone; returns what does not.
-    fn digest(&mut self, path: Path, frame: Frame, now: Instant) -> Option<Frame> {
+    /// Handles what concerns the session alone; returns what does not. An error is a violation.
+    fn digest(&mut self, path: Path, frame: Frame, now: Instant) -> Result<Option<Frame>, Drop> {
         match frame {
             Frame::HeartBeat { id, t_ms, media_seq, .. } => {
                 self.tunnel.expect_media(media_seq);
@@ -290,12 +310,13 @@ impl Session {
             Frame::PathResponse { data } => self.paths.answered(&data, now),
             // It keeps the place of a frame that moved to another session.
             Frame::PathOffer { addresses } if addresses.is_empty() => {}
-            // Keys of later epochs are not negotiated yet.
             Frame::Pad { .. } => {}
-            Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => {}
-            frame => return Some(frame),
+            Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => {
+                self.take_rekey(&frame, now)?;
+            }
+            frame => return Ok(Some(frame)),
         }
-        None
+        Ok(None)
     }
 
     /// Counts a violation; true when it was one too many.
@@ -311,9 +332,10 @@ impl Session {
         ticks: u8,
         first: bool,
         opus: &[u8],
+        buffers: &mut Buffers,
         out: &mut VecDeque<Transmit>,
     ) -> Option<u32> {
-        let (seq, datagram) = self.tunnel.seal_media(captured, ticks, first, opus)?;
+        let (seq, datagram) = self.tunnel.seal_media_in(buffers.take(), captured, ticks, first, opus)?;
         self.media_sent = self.media_sent.wrapping_add(1);
         self.media_bytes.note(datagram.len());
         self.dispatch(datagram, out);
@@ -493,6 +515,8 @@ impl Session {
             media_received: self.media_received,
             media_bytes: self.media_bytes,
             failed: self.tunnel.failed(),
+            epoch: self.tunnel.epoch(),
+            alarms: self.rekey.alarms(),
         }
     }
 

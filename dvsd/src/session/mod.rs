@@ -16,12 +16,16 @@ use crate::wire::control::{Frame, Reason};
 
 mod answer;
 mod bucket;
+mod buffers;
 mod control;
 mod dial;
+mod epochs;
 mod established;
 mod gate;
 mod liveness;
 mod paths;
+mod rekey;
+mod renewal;
 mod rivals;
 mod rtt;
 mod sessions;
@@ -84,7 +88,7 @@ pub enum SessionEvent {
         session: SessionId,
         /// Its number: ticks of 2.5 ms on the sender's clock.
         seq: u32,
-        /// Decrypted, never empty.
+        /// Decrypted, never empty. [`Sessions::give_back`] spares an allocation later.
         payload: Vec<u8>,
     },
     /// A doubted peer ([`Sessions::doubt`]) was not heard for a second.
@@ -181,6 +185,10 @@ pub struct SessionStats {
     pub media_bytes: MediaBytes,
     /// Packets to this session that were not authentic.
     pub failed: u64,
+    /// How often the keys were replaced.
+    pub epoch: u32,
+    /// How often so many packets were not authentic that new keys were called for.
+    pub alarms: u32,
 }
 
 /// Lengths of media datagrams, in bytes.

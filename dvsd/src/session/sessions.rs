@@ -13,15 +13,17 @@ use crate::path::{Path, Transmit};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
 use crate::wire::control::{Frame, Reason};
-use crate::wire::handshake::{Cookie, RESP_HEADER, Resp, Sid, Versions};
+use crate::wire::handshake::{Cookie, Resp, Sid, Spoken, Versions};
 use crate::wire::kind;
 use crate::wire::session::{Header, Slot};
 
 use super::answer::{Completed, HalfOpen};
+use super::buffers::Buffers;
 use super::dial::{Dial, GIVE_UP};
-use super::established::{Arrival, Birth, Due, Phase, Received, Session, Unconfirmed};
-use super::gate::Gate;
+use super::established::{Arrived, Birth, Due, Phase, Received, Session, Unconfirmed};
+use super::gate::{Gate, Work};
 use super::liveness::Level;
+use super::rekey::REKEY_AFTER;
 use super::slots::{Slots, Tenant};
 use super::{ConnectError, Drop, SessionEvent, SessionId, SessionStats};
 
@@ -37,16 +39,21 @@ pub struct Sessions {
     blocked: BTreeSet<NodeId>,
     penalties: BTreeMap<Fingerprint, Instant>,
     pub(super) sessions: BTreeMap<SessionId, Session>,
-    dials: BTreeMap<(LocalId, NodeId), Dial>,
+    pub(super) dials: BTreeMap<(LocalId, NodeId), Dial>,
     pub(super) half_open: BTreeMap<Sid, HalfOpen>,
     pub(super) completed: BTreeMap<Sid, Completed>,
     /// Peers with several sessions, and until when these have to answer.
     pub(super) contests: BTreeMap<(LocalId, NodeId), Instant>,
     pub(super) slots: Slots,
     pub(super) gate: Gate,
+    /// The protocol versions spoken.
+    pub(super) versions: Versions,
+    /// The age at which keys are replaced.
+    pub(super) rekey_after: Duration,
     /// Spreads timers; nothing secret is made of it.
     pub(super) jitter: Random,
     next_id: u64,
+    buffers: Buffers,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<SessionEvent>,
 }
@@ -62,10 +69,15 @@ impl Local {
         self.identity.public().id()
     }
 
+    /// How long answering for it takes.
+    pub(super) fn work(&self) -> Work {
+        if self.identity.public().kind().is_slow() { Work::Slow } else { Work::Quick }
+    }
+
     /// The longest HS_RESP it makes.
     pub(super) fn response_len(&self) -> usize {
         let own = self.identity.public();
-        RESP_HEADER + 56 + own.spki().len() + own.kind().max_signature()
+        Resp::length(own.spki().len(), own.kind().max_signature())
     }
 }
 
@@ -84,8 +96,11 @@ impl Sessions {
             contests: BTreeMap::new(),
             slots: Slots::new(),
             gate: Gate::new(random),
+            versions: Versions::OURS,
+            rekey_after: REKEY_AFTER,
             jitter: Random::seeded(random.next_u64()),
             next_id: 0,
+            buffers: Buffers::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -156,7 +171,7 @@ impl Sessions {
     }
 
     /// The session in use with the peer of `id`, which may be one replaced a moment ago.
-    fn current(&self, id: SessionId) -> Option<SessionId> {
+    pub(super) fn current(&self, id: SessionId) -> Option<SessionId> {
         let session = self.sessions.get(&id)?;
         if session.is_primary() { Some(id) } else { self.primary(session.local, session.peer.id()) }
     }
@@ -170,7 +185,7 @@ impl Sessions {
             Some(&kind::HS_RESP) => self.handle_resp(path, datagram, now.mono, random),
             Some(&kind::HS_AUTH) => self.handle_auth(path, datagram, now.mono),
             Some(&kind::HS_COOKIE) => self.handle_cookie(path, datagram, now.mono, random),
-            Some(&kind::HS_VERSION) => self.handle_version(path, datagram),
+            Some(&kind::HS_VERSION) => self.handle_version(path, datagram, now.mono, random),
             _ => Err(Drop::Malformed),
         }
     }
@@ -187,14 +202,16 @@ impl Sessions {
         let id = self.slots.session(slot).ok_or(Drop::UnknownSlot)?;
         let session = self.sessions.get_mut(&id).ok_or(Drop::UnknownSlot)?;
         let proof = session.proof;
-        let received = session.receive(path, &header, datagram, now);
+        let received = session.receive(path, &header, datagram, &mut self.buffers, now);
         let proven = session.proof != proof;
+        let ending = session.is_ending(now);
         let dropped = received.as_ref().err().copied();
-        let arrival = Arrival { path, length: datagram.len() };
-        let moved = session.note_path(arrival, &header, dropped, now, random, &mut self.transmits);
+        let arrived = Arrived { path, header, length: datagram.len(), dropped };
+        let moved = session.note_path(&arrived, now, random, &mut self.transmits);
         let news = SessionEvent::PathChanged { session: id, path: session.path() };
         let is_told = moved && session.is_primary();
         self.events.extend(is_told.then_some(news));
+        let (local, peer) = (session.local, session.peer.id());
         let result = match received {
             Ok((received, recovered)) => {
                 self.deliver(id, received, recovered, now);
@@ -207,22 +224,18 @@ impl Sessions {
             Err(drop) => return Err(drop),
         };
         if proven {
-            self.heard_of(id, now);
+            if !ending {
+                self.dials.remove(&(local, peer));
+            }
+            self.settle(local, peer, now);
         }
+        self.tend_keys(id, now, random);
         let held = self.sessions.get_mut(&id).map(Session::release).unwrap_or_default();
         held.into_iter().for_each(|frame| self.deliver_frame(id, frame, now));
         if let Some(session) = self.sessions.get_mut(&id) {
             session.flush(now, &mut self.jitter, &mut self.transmits);
         }
         result
-    }
-
-    /// The peer has proven that it has the session `id`.
-    fn heard_of(&mut self, id: SessionId, now: Instant) {
-        let Some(session) = self.sessions.get(&id) else { return };
-        let (local, peer) = (session.local, session.peer.id());
-        self.dials.remove(&(local, peer));
-        self.settle(local, peer, now);
     }
 
     fn deliver(&mut self, id: SessionId, received: Received, recovered: bool, now: Instant) {
@@ -267,6 +280,11 @@ impl Sessions {
         }
     }
 
+    /// Somebody above found that the peer broke the protocol: a strike, as for a packet that makes no sense.
+    pub fn violated(&mut self, session: SessionId, now: Now) {
+        self.strike(session, now.mono);
+    }
+
     fn strike(&mut self, id: SessionId, now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.phase == Phase::Open && session.strike() {
@@ -296,7 +314,7 @@ impl Sessions {
     }
 
     fn handle_resp(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let sid = Resp::parse(datagram).map_err(|_| Drop::Malformed)?.initiator_sid;
+        let sid = Resp::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?.initiator_sid;
         if !self.dials.values_mut().any(|dial| dial.find(&path, &sid).is_some()) {
             return Err(Drop::UnknownHandshake);
         }
@@ -307,7 +325,7 @@ impl Sessions {
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::UnknownHandshake)?;
         let pin = self.pins.get(&peer).copied();
         let state = attempt.state.take().ok_or(Drop::UnknownHandshake)?;
-        let (rtt, interval, until) = (attempt.rtt(now), attempt.interval, attempt.until);
+        let (rtt, interval, until, version) = (attempt.rtt(now), attempt.interval, attempt.until, attempt.version);
         match state.read(datagram, &HandshakeLocal { identity: &identity, slot: Slot::Short(slot), pin }) {
             Ok(initiated) => {
                 let next = now + random.jittered(interval);
@@ -322,7 +340,11 @@ impl Sessions {
                 Err(Drop::Handshake(reason))
             }
             Err(Refused { reason, state: None }) => {
-                self.fail_dial(local, peer, reason);
+                let dial = self.dials.get_mut(&(local, peer));
+                let goes_on = reason == Refusal::Downgrade && dial.is_some_and(|dial| dial.was_misled(version));
+                if !goes_on {
+                    self.fail_dial(local, peer, reason);
+                }
                 Err(Drop::Handshake(reason))
             }
         }
@@ -366,17 +388,18 @@ impl Sessions {
     }
 
     fn handle_cookie(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let cookie = Cookie::parse(datagram).map_err(|_| Drop::Malformed)?;
+        let cookie = Cookie::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?;
         let attempt = self.dials.values_mut().find_map(|dial| dial.find(&path, &cookie.sid));
         let attempt = attempt.ok_or(Drop::UnknownHandshake)?;
         if attempt.show(&cookie, now, random, &mut self.transmits) { Ok(()) } else { Err(Drop::Budget) }
     }
 
-    fn handle_version(&mut self, path: Path, datagram: &[u8]) -> Result<(), Drop> {
-        let versions = Versions::parse(datagram).map_err(|_| Drop::Malformed)?;
-        let mut dials = self.dials.values_mut();
-        let found = dials.find_map(|dial| dial.find(&path, &versions.sid).is_some().then_some(dial));
-        found.ok_or(Drop::UnknownHandshake)?.note_versions(&versions);
+    fn handle_version(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
+        let Spoken { versions, sid } = Spoken::parse(datagram).map_err(|_| Drop::Malformed)?;
+        let mut dials = self.dials.iter_mut();
+        let found = dials.find_map(|(key, dial)| dial.note_versions(&path, &sid, versions, now).then_some((key, dial)));
+        let ((_, peer), dial) = found.ok_or(Drop::UnknownHandshake)?;
+        dial.handle_timeout(*peer, now, random, &mut self.transmits);
         Ok(())
     }
 
@@ -429,7 +452,7 @@ impl Sessions {
     ) -> Option<u32> {
         let id = self.current(session)?;
         let session = self.sessions.get_mut(&id)?;
-        session.send_media(captured, ticks, first, opus, &mut self.transmits)
+        session.send_media(captured, ticks, first, opus, &mut self.buffers, &mut self.transmits)
     }
 
     /// Whether a call is using the session: silence is then noticed sooner, and it is not closed for idleness.
@@ -438,6 +461,14 @@ impl Sessions {
             && let Some(session) = self.sessions.get_mut(&id)
         {
             session.liveness.set_in_call(on, now.mono);
+        }
+    }
+
+    /// The peer said something in the layer above that nobody honest says: a strike, of which the third closes the
+    /// session.
+    pub fn misbehaved(&mut self, session: SessionId, now: Now) {
+        if let Some(id) = self.current(session) {
+            self.strike(id, now.mono);
         }
     }
 
@@ -495,7 +526,10 @@ impl Sessions {
         stale.iter().for_each(|sid| self.drop_half_open(sid));
         self.completed.retain(|_, done| done.until > now.mono);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.time_session(id, now));
+        for id in ids {
+            self.tend_keys(id, now.mono, random);
+            self.time_session(id, now);
+        }
         self.time_contests(now.mono);
     }
 
@@ -558,12 +592,23 @@ impl Sessions {
         }
     }
 
+    /// Speaks `versions`: all of them are alike but in name.
+    #[cfg(test)]
+    pub(super) const fn speak(&mut self, versions: Versions) {
+        self.versions = versions;
+    }
+
     /// Sends a control packet with `text` as it is: what only a broken or hostile peer does.
     #[cfg(test)]
     pub(super) fn send_raw(&mut self, session: SessionId, text: &[u8], now: Now) {
         let session = self.sessions.get_mut(&session).unwrap();
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
         session.seal_to(session.path(), &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
+    }
+
+    /// Takes back the buffer of a datagram that was sent, or of media that were played, to use it again.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.buffers.give_back(buffer);
     }
 
     /// The next datagram to send.
@@ -585,6 +630,6 @@ impl Sessions {
             Some(Deadline::new(at, reason))
         });
         let contests = self.contests.values().map(|at| Some(Deadline::new(*at, "which session stays")));
-        Deadline::earliest(dials.chain(half_open).chain(sessions).chain(contests))
+        Deadline::earliest(dials.chain(half_open).chain(sessions).chain(contests).chain([self.keys_due()]))
     }
 }

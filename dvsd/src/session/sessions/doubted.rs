@@ -67,7 +67,7 @@ impl Sessions {
             self.connect_failed(local, peer, ConnectError::NoPath);
             return;
         }
-        let mut dial = Dial::new(paths, now.mono);
+        let mut dial = Dial::new(paths, self.versions, now.mono);
         dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
         self.dials.insert((local, peer), dial);
     }

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Two daemons, one virtual clock, and a link that loses, delays and repeats datagrams by a seed.
 
+mod admission;
 mod attacks;
 mod basics;
 mod glare;
 mod life;
+mod packets;
+mod rekey;
 mod roaming;
+mod sealing;
 mod standing;
+mod versions;
 
 use core::time::Duration;
 use std::sync::Arc;
