@@ -124,10 +124,15 @@ pub(super) struct Birth {
     pub(super) rtt: Option<Duration>,
 }
 
-/// Where a packet came from, and how many bytes it had.
-pub(super) struct Arrival {
+/// A packet that [`Session::receive`] has judged.
+pub(super) struct Arrived {
+    /// Where it came from.
     pub(super) path: Path,
+    pub(super) header: Header,
+    /// All its bytes.
     pub(super) length: usize,
+    /// Why it was dropped, if it was.
+    pub(super) dropped: Option<Drop>,
 }
 
 /// What an authentic packet brought.

@@ -20,7 +20,7 @@ use crate::wire::session::{Header, Slot};
 use super::answer::{Completed, HalfOpen};
 use super::buffers::Buffers;
 use super::dial::{Dial, GIVE_UP};
-use super::established::{Arrival, Birth, Due, Phase, Received, Session, Unconfirmed};
+use super::established::{Arrived, Birth, Due, Phase, Received, Session, Unconfirmed};
 use super::gate::{Gate, Work};
 use super::liveness::Level;
 use super::rekey::REKEY_AFTER;
@@ -205,11 +205,12 @@ impl Sessions {
         let received = session.receive(path, &header, datagram, &mut self.buffers, now);
         let proven = session.proof != proof;
         let dropped = received.as_ref().err().copied();
-        let arrival = Arrival { path, length: datagram.len() };
-        let moved = session.note_path(arrival, &header, dropped, now, random, &mut self.transmits);
+        let arrived = Arrived { path, header, length: datagram.len(), dropped };
+        let moved = session.note_path(&arrived, now, random, &mut self.transmits);
         let news = SessionEvent::PathChanged { session: id, path: session.path() };
         let is_told = moved && session.is_primary();
         self.events.extend(is_told.then_some(news));
+        let (local, peer) = (session.local, session.peer.id());
         let result = match received {
             Ok((received, recovered)) => {
                 self.deliver(id, received, recovered, now);

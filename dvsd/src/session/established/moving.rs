@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Arrival, Phase, Session};
+use super::{Arrived, Phase, Session};
 use crate::crypto::seal::Stream;
 use crate::path::{Path, Transmit};
 use crate::random::Random;
@@ -12,23 +12,21 @@ use crate::session::paths::Nonce;
 use crate::session::rtt::Rtt;
 use crate::time::Instant;
 use crate::wire::control::Frame;
-use crate::wire::session::{CONTROL_PREFIX, FRAME_PREFIX, Header};
+use crate::wire::session::{CONTROL_PREFIX, FRAME_PREFIX};
 
 impl Session {
-    /// Takes note of where a packet came from that [`receive`](Self::receive) judged. True if packets go elsewhere from
-    /// now on.
+    /// Takes note of where a packet came from. True if packets go elsewhere from now on.
     pub(in crate::session) fn note_path(
         &mut self,
-        Arrival { path, length }: Arrival,
-        header: &Header,
-        dropped: Option<Drop>,
+        arrived: &Arrived,
         now: Instant,
         random: &mut Random,
         out: &mut VecDeque<Transmit>,
     ) -> bool {
+        let &Arrived { path, header, length, dropped } = arrived;
         match dropped {
             None if self.phase == Phase::Open => {
-                let newest = self.is_contender() && self.tunnel.is_newest(header);
+                let newest = self.is_contender() && self.tunnel.is_newest(&header);
                 self.paths.heard(path, length, newest, now, random);
             }
             Some(Drop::Replayed) => {
