@@ -134,14 +134,14 @@ impl Curve {
             random.fill(scalar);
             scalar.iter_mut().take(1).for_each(|byte| *byte &= self.first_byte);
             // Nearly all, on P-521 half of these numbers are good.
-            if let Some(key) = self.from_scalar(scalar)? {
+            if let Some(key) = self.private(scalar)? {
                 return Ok(key);
             }
         }
     }
 
     /// The private key with the value `scalar`; `None` for zero and for values not below the order of the group.
-    pub(super) fn from_scalar(&self, scalar: &[u8]) -> Result<Option<EcKey<Private>>, CryptoError> {
+    pub(super) fn private(&self, scalar: &[u8]) -> Result<Option<EcKey<Private>>, CryptoError> {
         let group = self.group()?;
         let mut order = BigNum::new()?;
         let context = &mut *BigNumContext::new()?;

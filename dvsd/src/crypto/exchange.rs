@@ -29,7 +29,7 @@ impl Ephemeral {
     /// The key with a known private value: for test vectors.
     #[cfg(test)]
     pub(crate) fn from_scalar(scalar: &[u8; 32]) -> Self {
-        Self::from_key(ec::P256.from_scalar(scalar).unwrap().unwrap()).unwrap()
+        Self::from_key(ec::P256.private(scalar).unwrap().unwrap()).unwrap()
     }
 
     fn from_key(key: EcKey<Private>) -> Result<Self, CryptoError> {

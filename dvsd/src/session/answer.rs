@@ -21,6 +21,9 @@ use super::sessions::{Local, Sessions};
 use super::slots::Tenant;
 use super::{Drop, SessionEvent, SessionId};
 
+/// The initiator repeats HS_AUTH after 250 ms, a tenth more or less, so one that comes sooner is the first and tells the
+/// round-trip time. A later one may be a repeat.
+const FIRST_AUTH: Duration = Duration::from_millis(225);
 /// How long a half-open handshake is kept, and a completed one remembered for its duplicates.
 const LIFETIME: Duration = Duration::from_secs(10);
 /// How often HS_RESP is sent again for a repeated HS_INIT.
@@ -160,7 +163,7 @@ impl Sessions {
 
     /// A slot for a stranger; if none is free, the oldest stranger's.
     fn promise_slot(&mut self, prefix: &Prefix, now: Instant) -> Result<u8, Drop> {
-        let of_prefix = |session: &&Session| session.side == Side::Responder && session.path.prefix() == *prefix;
+        let of_prefix = |session: &&Session| session.side == Side::Responder && session.birthplace.prefix() == *prefix;
         if !self.slots.is_fair(prefix, self.sessions.values().filter(of_prefix).count(), now) {
             return Err(Drop::NoSlot);
         }
@@ -253,7 +256,8 @@ impl Sessions {
         let done =
             Completed { path: open.path, init: open.init, auth: sha256(&[auth]), session: id, until: now + LIFETIME };
         self.completed.insert(*sid, done);
-        let rtt = (open.repeats == 0).then(|| now.since(open.sent));
+        let took = now.since(open.sent);
+        let rtt = (open.repeats == 0 && took < FIRST_AUTH).then_some(took);
         let birth = Birth {
             id,
             local: open.local,

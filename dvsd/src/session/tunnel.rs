@@ -281,6 +281,11 @@ impl Tunnel {
         self.started + TICK * SEQ_LATE
     }
 
+    /// Whether `header` is of the control packet with the highest number that was authentic.
+    pub(super) const fn is_newest(&self, header: &Header) -> bool {
+        header.control && header.seq == self.received.control
+    }
+
     /// The peer says it has sent media up to `seq`.
     pub(super) fn expect_media(&mut self, seq: u32) {
         self.received.media = self.received.media.max(seq);

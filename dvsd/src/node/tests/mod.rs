@@ -22,10 +22,12 @@ use crate::wire::handshake::{Init, Spoken, Versions};
 use crate::wire::routing::{Entry, Message, Packet, Token};
 
 mod calls;
+mod keys;
 mod liars;
 mod lookups;
 mod networks;
 mod presence;
+mod roaming;
 mod trust;
 
 /// One-way delay of the virtual network.
