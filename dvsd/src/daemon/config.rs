@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use dvsd::call::MAX_TRIES;
+use dvsd::crypto::identity::KeyKind;
 use dvsd::id::HostPort;
 use dvsd::wire::DEFAULT_PORT;
 use serde::de::Error;
@@ -87,11 +89,42 @@ impl Network {
 pub(crate) struct Identity {
     /// The key file; relative paths start in the state directory.
     pub(crate) file: PathBuf,
+    /// What a new key is, if the file is not there.
+    pub(crate) algorithm: Algorithm,
 }
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { file: PathBuf::from("identity.pem") }
+        Self { file: PathBuf::from("identity.pem"), algorithm: Algorithm::P256 }
+    }
+}
+
+/// `[identity] algorithm`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Algorithm {
+    P256,
+    P384,
+    P521,
+    Ed25519,
+    Ed448,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+}
+
+impl Algorithm {
+    pub(crate) const fn kind(self) -> KeyKind {
+        match self {
+            Self::P256 => KeyKind::P256,
+            Self::P384 => KeyKind::P384,
+            Self::P521 => KeyKind::P521,
+            Self::Ed25519 => KeyKind::Ed25519,
+            Self::Ed448 => KeyKind::Ed448,
+            Self::Rsa2048 => KeyKind::Rsa2048,
+            Self::Rsa3072 => KeyKind::Rsa3072,
+            Self::Rsa4096 => KeyKind::Rsa4096,
+        }
     }
 }
 
@@ -133,17 +166,27 @@ impl Default for Media {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Calls {
-    /// What happens when somebody who is no contact calls.
+    /// What happens when somebody who is no contact calls, until a user says otherwise.
     pub(crate) unknown_callers: UnknownCallers,
+    /// Whether nobody is to be disturbed, until a user says otherwise.
+    pub(crate) do_not_disturb: bool,
     /// Whether calls of contacts are answered at once.
     pub(crate) auto_answer: bool,
     /// Seconds a dialled call may ring, 5 to 60.
     pub(crate) ring_seconds: u64,
+    /// How often a dial is tried while the peer is in another call, 1 to 20.
+    pub(crate) tries: u8,
 }
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { unknown_callers: UnknownCallers::Silent, auto_answer: false, ring_seconds: 60 }
+        Self {
+            unknown_callers: UnknownCallers::Silent,
+            do_not_disturb: false,
+            auto_answer: false,
+            ring_seconds: 60,
+            tries: 1,
+        }
     }
 }
 
@@ -221,6 +264,9 @@ impl Config {
         if !(5..=60).contains(&self.calls.ring_seconds) {
             bail!("[calls] ring_seconds: {} is not between 5 and 60", self.calls.ring_seconds);
         }
+        if !(1..=MAX_TRIES).contains(&self.calls.tries) {
+            bail!("[calls] tries: {} is not between 1 and {MAX_TRIES}", self.calls.tries);
+        }
         Ok(())
     }
 }
@@ -261,6 +307,8 @@ mod tests {
         assert!(error("[media]\nbitrate = 500\n").contains("[media] bitrate"));
         assert!(error("[media]\ncomplexity = 11\n").contains("[media] complexity"));
         assert!(error("[calls]\nring_seconds = 0\n").contains("[calls] ring_seconds"));
+        assert!(error("[calls]\ntries = 0\n").contains("[calls] tries"));
+        assert!(error("[calls]\ntries = 21\n").contains("[calls] tries"));
         assert!(error("[network]\nbootstrap = [\"host\"]\n").contains("[network] bootstrap"));
         for seconds in [9, 901] {
             assert!(error(&format!("[network]\nrekey_seconds = {seconds}\n")).contains("[network] rekey_seconds"));
@@ -271,6 +319,19 @@ mod tests {
         assert!(error("[network]\nrole = \"server\"\n").contains("unknown variant"));
         assert!(error("[network]\nrole = \"seed\"\nread_only = true\n").contains("[network] read_only"));
         assert!(error("[calls]\nunknown_callers = \"maybe\"\n").contains("unknown variant"));
+        assert!(
+            error("[identity]\nalgorithm = \"dsa\"\n").contains("expected one of `p256`, `p384`, `p521`, `ed25519`")
+        );
+    }
+
+    #[test]
+    fn every_kind_of_key_but_dsa_can_be_asked_for() {
+        let names = ["p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519", "ed448"];
+        let kinds = KeyKind::ALL.into_iter().filter(|kind| *kind != KeyKind::Dsa2048);
+        for (name, kind) in names.into_iter().zip(kinds) {
+            let config = Config::parse(&format!("[identity]\nalgorithm = \"{name}\"\n")).unwrap();
+            assert_eq!(config.identity.algorithm.kind(), kind);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::Context;
 use dvs_proto::message;
 use dvsd::call::CallNumber;
 use dvsd::id::{HostPort, ID_LEN, Invite, NodeId};
-use dvsd::node::{self, CallConfig, Event, Input, Node, Output, PeopleConfig};
+use dvsd::node::{self, CallConfig, Event, Input, Node, Output, PeopleConfig, Policy};
 use dvsd::path::Path;
 use dvsd::random::Random;
 use dvsd::routing::RoutingConfig;
@@ -45,6 +45,8 @@ pub(crate) struct Service {
     pub(crate) node: Node,
     pub(crate) world: World,
     pub(crate) desk: Desk,
+    /// What happens with callers, as the store knows it.
+    pub(crate) policy: Policy,
     events: Vec<Event>,
     deadline: Option<Instant>,
     next_tick: Option<Instant>,
@@ -74,8 +76,12 @@ impl Service {
             .with_context(|| format!("cannot create the state directory {}", state.display()))
             .or_exit(exit::STORE)?;
         let mut random = Random::new(OpensslEntropy);
-        let identity =
-            identity_file::load_or_create(&state.join(&config.identity.file), &mut random).or_exit(exit::IDENTITY)?;
+        let identity = identity_file::load_or_create(
+            &state.join(&config.identity.file),
+            config.identity.algorithm.kind(),
+            &mut random,
+        )
+        .or_exit(exit::IDENTITY)?;
         let (store, loaded) = Store::open(&state.join("dvs.db")).or_exit(exit::STORE)?;
         let udp = open_udp(config).or_exit(exit::UNAVAILABLE)?;
         let (server, clients) = Server::start(server_config(arguments, config)).or_exit(exit::UNAVAILABLE)?;
@@ -85,7 +91,9 @@ impl Service {
         let nodes_file = state.join("nodes");
         let saved = nodes_file::load(&nodes_file);
         let changes = Watch::start();
-        let mut node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
+        let policy = loaded.chosen.over(configured_policy(config));
+        let node_config = node_config(config, policy, udp.local(), loaded.contacts);
+        let mut node = Node::new(identity, node_config, clock::now(), random);
         node.set_rekey_after(Duration::from_secs(config.network.rekey_seconds));
         let world = World { udp, server, store, talks, resolver };
         let desk = Desk::new(loaded.history, convert::part(config));
@@ -93,6 +101,7 @@ impl Service {
             node,
             world,
             desk,
+            policy,
             events: Vec::new(),
             deadline: None,
             next_tick: None,
@@ -277,6 +286,7 @@ impl Service {
                 self.tell();
             }
         }
+        self.watched();
     }
 
     /// Ends all calls and sessions; what is to be said to the peers is sent.
@@ -342,7 +352,7 @@ impl Service {
         self.next_tick = running.then(|| clock::now().mono + TICK);
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    pub(crate) fn input(&mut self, input: Input<'_>) {
         let drain = self.node.handle(input, clock::now());
         self.deadline = self.world.carry_out(drain, &mut self.events);
         self.tell();
@@ -369,14 +379,20 @@ impl Service {
 impl World {
     /// Does what the node asks for; what users may want to know is left in `events`. Returns the next deadline.
     fn carry_out(&mut self, mut drain: node::Drain<'_>, events: &mut Vec<Event>) -> Option<Instant> {
-        for output in drain.by_ref() {
+        while let Some(output) = drain.next() {
             match output {
-                Output::Transmit(transmit) => match transmit.path {
-                    Path::Direct(to) => self.udp.send(to, &transmit.datagram),
-                    Path::Tunnel(_) => tracing::debug!("no tunnels yet"),
-                },
-                Output::Play { call, seq, payload } => self.talks.play(call, seq, &payload),
-                Output::StartAudio { call } => self.talks.start(call),
+                Output::Transmit(transmit) => {
+                    match transmit.path {
+                        Path::Direct(to) => self.udp.send(to, &transmit.datagram),
+                        Path::Tunnel(_) => tracing::debug!("no tunnels yet"),
+                    }
+                    drain.give_back(transmit.datagram);
+                }
+                Output::Play { call, seq, payload } => {
+                    self.talks.play(call, seq, &payload);
+                    drain.give_back(payload);
+                }
+                Output::StartAudio { call, announce } => self.talks.start(call, announce),
                 Output::StopAudio { call } => self.talks.stop(call),
                 Output::PeerReport { call, report } => self.talks.peer_report(call, &report),
                 Output::Event(event) => events.push(event),
@@ -393,16 +409,22 @@ fn split(hints: &[HostPort]) -> (Vec<SocketAddr>, Vec<HostPort>) {
     (hints.iter().filter_map(address).collect(), names)
 }
 
-fn node_config(config: &Config, local: SocketAddr, contacts: Vec<node::Contact>) -> node::Config {
+/// What happens with callers unless users have chosen otherwise.
+const fn configured_policy(config: &Config) -> Policy {
     let unknown_callers = match config.calls.unknown_callers {
         UnknownCallers::Ring => dvsd::people::UnknownCallers::Ring,
         UnknownCallers::Silent => dvsd::people::UnknownCallers::Silent,
         UnknownCallers::Reject => dvsd::people::UnknownCallers::Reject,
     };
+    Policy { do_not_disturb: config.calls.do_not_disturb, unknown_callers }
+}
+
+fn node_config(config: &Config, policy: Policy, local: SocketAddr, contacts: Vec<node::Contact>) -> node::Config {
     node::Config {
-        call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), ..CallConfig::default() },
+        call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), max_tries: config.calls.tries },
         people: PeopleConfig {
-            unknown_callers,
+            unknown_callers: policy.unknown_callers,
+            do_not_disturb: policy.do_not_disturb,
             auto_answer: config.calls.auto_answer,
             refuse_all: config.network.role == Role::Seed,
         },

@@ -49,9 +49,9 @@ impl Sessions {
         }
         session.renewed = Some(now);
         let (local, peer) = (session.local, session.peer.id());
-        let path = (session.path, session.control.rtt.smoothed());
+        let path = (session.path(), session.control.rtt.smoothed());
         if self.contenders(local, peer).len() == 1 && !self.dials.contains_key(&(local, peer)) {
-            let mut dial = Dial::new(&[path], now);
+            let mut dial = Dial::new(&[path], self.versions, now);
             dial.handle_timeout(peer, now, random, &mut self.transmits);
             self.dials.insert((local, peer), dial);
         }
