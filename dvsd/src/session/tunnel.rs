@@ -455,6 +455,15 @@ mod tests {
         assert!(open(&mut bob, &far, at(100_000 - 80_000)).is_ok());
     }
 
+    #[test]
+    fn f22_on_media_the_bound_is_a_jump_and_the_ticks_since_the_last_packet() {
+        let (mut alice, mut bob) = pair();
+        bob.received.beyond = Bucket::full(0, 0, at(0));
+        let (_, far) = alice.seal_media(at(100_000), 8, true, &[1]).unwrap();
+        assert_eq!(open(&mut bob, &far, at(18_077)), Err(Drop::Jump));
+        assert!(open(&mut bob, &far, at(18_080)).is_ok(), "32768 and 7232 ticks");
+    }
+
     /// Both at the end of an exchange of keys: Bob is prepared, Alice uses them.
     fn rekeyed(alice: &mut Tunnel, bob: &mut Tunnel, byte: u8, now: Instant) {
         bob.prepare(secret(byte));
