@@ -4,17 +4,24 @@
 //! speech, and a simulated overlay.
 
 pub mod alignment;
+pub mod callgrind;
 pub mod capture;
 pub mod clicks;
+pub mod cost;
+pub mod crossing;
+pub mod explore;
 pub mod floor;
 pub mod gcc;
 pub mod handset;
 pub mod harness;
+pub mod heap;
 pub mod impair;
 pub mod latency;
 pub mod link;
 pub mod machine;
 pub mod netns;
+pub mod nodes;
+pub mod setup;
 pub mod sim;
 pub mod speech;
 pub mod stalls;

@@ -16,11 +16,16 @@ use crate::wire::control::{Frame, Reason};
 use crate::wire::session::{Header, parse_control};
 use crate::wire::{MAX_DATAGRAM, Malformed};
 
+use super::buffers::Buffers;
 use super::control::Control;
 use super::liveness::{Level, Liveness};
+use super::paths::Paths;
 use super::rekey::Rekey;
+use super::rtt::Rtt;
 use super::tunnel::Tunnel;
 use super::{Drop, MediaBytes, SessionId, SessionStats};
+
+mod moving;
 
 /// A closed session is kept this long, for its CLOSE to be acknowledged or repeats of it to be answered.
 const LINGER: Duration = Duration::from_secs(3);
@@ -29,6 +34,8 @@ const RETIRED: Duration = Duration::from_secs(10);
 /// Without a call for this long, the initiator closes; the responder a minute later.
 const IDLE_INITIATOR: Duration = Duration::from_secs(300);
 const IDLE_RESPONDER: Duration = Duration::from_secs(360);
+/// Frames kept back at most.
+const MAX_HELD: usize = 64;
 /// Violations by an authenticated peer before the session is closed.
 const STRIKES: u8 = 3;
 
@@ -69,13 +76,15 @@ pub(super) struct Session {
     pub(super) local: LocalId,
     pub(super) peer: PublicIdentity,
     pub(super) side: Side,
-    pub(super) path: Path,
+    /// Where the handshake was made.
+    pub(super) birthplace: Path,
+    paths: Paths,
     /// What packets to us carry.
     pub(super) slot: u8,
     pub(super) phase: Phase,
     pub(super) standing: Standing,
     pub(super) unconfirmed: Option<Unconfirmed>,
-    /// When the first HS_INIT arrived (responder), when it was completed here (initiator).
+    /// When the first HS_INIT arrived (responder), or left (initiator).
     pub(super) begun: Instant,
     pub(super) established: Instant,
     /// The first authentic packet.
@@ -89,9 +98,15 @@ pub(super) struct Session {
     /// When a new session in place of this one was last tried for.
     pub(super) renewed: Option<Instant>,
     transcript: Digest,
+    /// The round-trip time as heartbeats see it: what retransmission waits for contains the delay of acknowledgements.
+    round_trip: Rtt,
+    /// Whether a heartbeat was answered on this path.
+    measured: bool,
     /// The answer to a challenge, to be sent where that came from, which may not be [`path`](Self::path). There is
     /// one per packet: more would make a forged source address hear more bytes than were spent on it.
     aside: Option<(Path, Frame)>,
+    /// Frames for calls that came before the peer had proven that it has this session, beside another one.
+    held: Vec<Frame>,
     strikes: u8,
     media_sent: u32,
     media_received: u32,
@@ -109,6 +124,17 @@ pub(super) struct Birth {
     pub(super) rtt: Option<Duration>,
 }
 
+/// A packet that [`Session::receive`] has judged.
+pub(super) struct Arrived {
+    /// Where it came from.
+    pub(super) path: Path,
+    pub(super) header: Header,
+    /// All its bytes.
+    pub(super) length: usize,
+    /// Why it was dropped, if it was.
+    pub(super) dropped: Option<Drop>,
+}
+
 /// What an authentic packet brought.
 pub(super) enum Received {
     /// A media frame.
@@ -122,6 +148,10 @@ pub(super) enum Received {
 pub(super) enum Due {
     /// The ladder of silence was climbed.
     Level(Level),
+    /// A doubted peer was not heard.
+    Silent,
+    /// Packets go elsewhere.
+    PathChanged,
     /// HS_AUTH was never confirmed.
     Unreachable,
     /// No call for too long.
@@ -133,15 +163,17 @@ pub(super) enum Due {
 impl Session {
     pub(super) fn new(birth: Birth, established: Established, now: Instant, jitter: &mut Random) -> Self {
         let Birth { id, local, path, slot, begun, unconfirmed, rtt } = birth;
-        let mut control = Control::default();
+        let (mut control, mut round_trip) = (Control::default(), Rtt::default());
         if let Some(rtt) = rtt {
             control.rtt.sample(rtt);
+            round_trip.sample(rtt);
         }
         Self {
             id,
             local,
             side: established.side,
-            path,
+            birthplace: path,
+            paths: Paths::new(path),
             slot,
             phase: Phase::Open,
             standing: Standing::Rival,
@@ -152,12 +184,15 @@ impl Session {
             proof: None,
             liveness: Liveness::new(now, jitter),
             control,
-            tunnel: Tunnel::new(&established.secret, established.side, established.peer_slot, now),
+            tunnel: Tunnel::new(established.secret, established.side, established.peer_slot, now),
             rekey: Rekey::default(),
             renewed: None,
             transcript: established.transcript,
+            round_trip,
+            measured: false,
             aside: None,
             peer: established.peer,
+            held: Vec::new(),
             strikes: 0,
             media_sent: 0,
             media_received: 0,
@@ -183,12 +218,37 @@ impl Session {
         matches!(self.phase, Phase::Open) && matches!(self.standing, Standing::Primary)
     }
 
+    /// Where packets to the peer go.
+    pub(super) const fn path(&self) -> Path {
+        self.paths.home()
+    }
+
+    /// Keeps a frame back while the peer may have sent it in a session that it has given up long ago. Returns it if it
+    /// has not.
+    pub(super) fn hold_back(&mut self, frame: Frame) -> Option<Frame> {
+        let doubtful = self.standing == Standing::Rival && self.proof.is_none();
+        if !doubtful {
+            return Some(frame);
+        }
+        if self.held.len() < MAX_HELD {
+            self.held.push(frame);
+        }
+        None
+    }
+
+    /// The frames kept back, once they need not be any more.
+    pub(super) fn release(&mut self) -> Vec<Frame> {
+        let doubtful = self.standing == Standing::Rival && self.proof.is_none();
+        if doubtful { Vec::new() } else { core::mem::take(&mut self.held) }
+    }
+
     /// Opens a packet. `Err(Drop::Violation)` is a strike.
     pub(super) fn receive(
         &mut self,
         path: Path,
         header: &Header,
         datagram: &mut [u8],
+        buffers: &mut Buffers,
         now: Instant,
     ) -> Result<(Received, bool), Drop> {
         let epoch = self.tunnel.epoch();
@@ -204,7 +264,8 @@ impl Session {
                 return Err(Drop::Violation);
             }
             self.media_received = self.media_received.wrapping_add(1);
-            let payload = text.to_vec();
+            let mut payload = buffers.take();
+            payload.extend_from_slice(text);
             let recovered = self.hear(now);
             return Ok((Received::Media { seq: header.seq, payload }, recovered));
         }
@@ -215,6 +276,15 @@ impl Session {
             rest.extend(self.digest(path, frame, now)?);
         }
         Ok((Received::Control(rest), recovered))
+    }
+
+    fn measure(&mut self, sample: Duration) {
+        self.control.rtt.sample(sample);
+        // What the handshake took is a bad beginning: it contains the work on both sides.
+        if !core::mem::replace(&mut self.measured, true) {
+            self.round_trip = Rtt::default();
+        }
+        self.round_trip.sample(sample);
     }
 
     fn hear(&mut self, now: Instant) -> bool {
@@ -231,14 +301,16 @@ impl Session {
             Frame::HeartBeatReply { id, hold_ms, .. } => {
                 if let Some(sent) = self.liveness.answered(id) {
                     let held = Duration::from_millis(u64::from(hold_ms));
-                    self.control.rtt.sample(now.since(sent).saturating_sub(held));
+                    self.measure(now.since(sent).saturating_sub(held));
                     self.proof = self.proof.max(Some(sent));
                 }
             }
             // Answered where it came from, as a challenge asks about exactly that address.
             Frame::PathChallenge { data } => self.aside = Some((path, Frame::PathResponse { data })),
-            // Validated addresses are not negotiated yet.
-            Frame::PathResponse { .. } | Frame::Pad { .. } => {}
+            Frame::PathResponse { data } => self.paths.answered(&data, now),
+            // It keeps the place of a frame that moved to another session.
+            Frame::PathOffer { addresses } if addresses.is_empty() => {}
+            Frame::Pad { .. } => {}
             Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => {
                 self.take_rekey(&frame, now)?;
             }
@@ -260,12 +332,13 @@ impl Session {
         ticks: u8,
         first: bool,
         opus: &[u8],
+        buffers: &mut Buffers,
         out: &mut VecDeque<Transmit>,
     ) -> Option<u32> {
-        let (seq, datagram) = self.tunnel.seal_media(captured, ticks, first, opus)?;
+        let (seq, datagram) = self.tunnel.seal_media_in(buffers.take(), captured, ticks, first, opus)?;
         self.media_sent = self.media_sent.wrapping_add(1);
         self.media_bytes.note(datagram.len());
-        out.push_back(Transmit { path: self.path, datagram });
+        self.dispatch(datagram, out);
         Some(seq)
     }
 
@@ -317,6 +390,13 @@ impl Session {
             return Some(Due::Idle);
         }
         self.beat(mono, jitter);
+        self.paths.handle_timeout(mono);
+        if self.notice_change(mono) {
+            return Some(Due::PathChanged);
+        }
+        if self.liveness.is_doubt_confirmed(mono) {
+            return Some(Due::Silent);
+        }
         self.liveness.climb(mono, self.control.waiting_since()).map(Due::Level)
     }
 
@@ -333,7 +413,7 @@ impl Session {
     fn repeat_auth(&mut self, now: Instant, jitter: &mut Random, out: &mut VecDeque<Transmit>) {
         let Some(unconfirmed) = self.unconfirmed.as_mut().filter(|unconfirmed| unconfirmed.next <= now) else { return };
         unconfirmed.next = now + jitter.jittered(unconfirmed.interval);
-        out.push_back(Transmit { path: self.path, datagram: unconfirmed.auth.clone() });
+        out.push_back(Transmit { path: self.paths.home(), datagram: unconfirmed.auth.clone() });
         self.control.resend_all(now);
     }
 
@@ -358,16 +438,21 @@ impl Session {
     /// Seals and sends whatever the control stream has to say now.
     pub(super) fn flush(&mut self, now: Instant, jitter: &mut Random, out: &mut VecDeque<Transmit>) {
         if let Some((path, frame)) = self.aside.take() {
-            // Nothing else goes to an address that is not proven.
-            self.seal_to(path, out, |control, datagram| control.write_only(&frame, datagram));
+            self.answer_challenge(path, &frame, out);
+        }
+        let length = self.challenge_len();
+        for (path, data) in self.paths.due(length, now, jitter) {
+            self.send_challenge(path, data, out);
         }
         // Each round sends what is due; what did not fit is still due.
         for _ in 0..64 {
             if !self.control.wants_packet(now) {
                 return;
             }
-            let path = self.path;
-            self.seal_to(path, out, |control, datagram| control.write(now, jitter, datagram));
+            let sealed = self.seal(|control, datagram| control.write(now, jitter, datagram));
+            if let Some(datagram) = sealed {
+                self.dispatch(datagram, out);
+            }
         }
     }
 
@@ -377,13 +462,16 @@ impl Session {
         out: &mut VecDeque<Transmit>,
         write: impl FnOnce(&mut Control, &mut Vec<u8>),
     ) {
+        let sealed = self.seal(write);
+        out.extend(sealed.map(|datagram| Transmit { path, datagram }));
+    }
+
+    fn seal(&mut self, write: impl FnOnce(&mut Control, &mut Vec<u8>)) -> Option<Vec<u8>> {
         let mut datagram = Vec::with_capacity(128);
         datagram.resize(self.tunnel.headroom(Stream::Control), 0);
         write(&mut self.control, &mut datagram);
         debug_assert!(datagram.len() <= MAX_DATAGRAM);
-        if self.tunnel.seal_control(&mut datagram).is_ok() {
-            out.push_back(Transmit { path, datagram });
-        }
+        self.tunnel.seal_control(&mut datagram).is_ok().then_some(datagram)
     }
 
     fn idle_until(&self) -> Option<Instant> {
@@ -407,6 +495,7 @@ impl Session {
             (self.unconfirmed.as_ref().map(|it| it.next.min(it.until)), "HS_AUTH again"),
             (self.control.next_due(), "control stream"),
             (contender.then(|| self.liveness.next_due(self.control.waiting_since())), "heartbeat"),
+            (self.paths.next_due().filter(|_| contender), "path"),
             (self.idle_until().filter(|_| contender), "idle session"),
         ];
         let due = candidates.into_iter().filter_map(|(at, reason)| Some((at?, reason)));
@@ -418,9 +507,10 @@ impl Session {
             local: self.local,
             peer: self.peer.id(),
             fingerprint: self.peer.fingerprint(),
-            path: self.path,
+            path: self.path(),
+            path_changes: self.paths.count(),
             initiated: self.side == Side::Initiator,
-            rtt: self.control.rtt.smoothed(),
+            rtt: self.round_trip.smoothed(),
             media_sent: self.media_sent,
             media_received: self.media_received,
             media_bytes: self.media_bytes,

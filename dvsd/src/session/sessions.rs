@@ -7,24 +7,28 @@ use std::sync::Arc;
 
 use crate::crypto::identity::{Identity, PublicIdentity};
 use crate::crypto::kdf::Digest;
-use crate::handshake::{Initiated, Local as HandshakeLocal, Mac1Key, Refusal, Refused, Side};
+use crate::handshake::{Mac1Key, Side};
 use crate::id::{Fingerprint, LocalId, NodeId};
 use crate::path::{Path, Transmit};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
 use crate::wire::control::{Frame, Reason};
-use crate::wire::handshake::{Cookie, RESP_HEADER, Resp, Sid, Versions};
+use crate::wire::handshake::{Resp, Sid, Versions};
 use crate::wire::kind;
 use crate::wire::session::{Header, Slot};
 
 use super::answer::{Completed, HalfOpen};
+use super::buffers::Buffers;
 use super::dial::Dial;
-use super::established::{Birth, Due, Phase, Received, Session, Unconfirmed};
-use super::gate::Gate;
+use super::established::{Arrived, Due, Phase, Received, Session};
+use super::gate::{Gate, Work};
 use super::liveness::Level;
 use super::rekey::REKEY_AFTER;
-use super::slots::{Slots, Tenant};
+use super::slots::Slots;
 use super::{ConnectError, Drop, SessionEvent, SessionId, SessionStats};
+
+mod answered;
+mod doubted;
 
 /// How long a peer that broke the protocol is not listened to.
 const PENALTY: Duration = Duration::from_secs(600);
@@ -43,11 +47,14 @@ pub struct Sessions {
     pub(super) contests: BTreeMap<(LocalId, NodeId), Instant>,
     pub(super) slots: Slots,
     pub(super) gate: Gate,
+    /// The protocol versions spoken.
+    pub(super) versions: Versions,
     /// The age at which keys are replaced.
     pub(super) rekey_after: Duration,
     /// Spreads timers; nothing secret is made of it.
     pub(super) jitter: Random,
     next_id: u64,
+    buffers: Buffers,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<SessionEvent>,
 }
@@ -63,10 +70,15 @@ impl Local {
         self.identity.public().id()
     }
 
+    /// How long answering for it takes.
+    pub(super) fn work(&self) -> Work {
+        if self.identity.public().kind().is_slow() { Work::Slow } else { Work::Quick }
+    }
+
     /// The longest HS_RESP it makes.
     pub(super) fn response_len(&self) -> usize {
         let own = self.identity.public();
-        RESP_HEADER + 56 + own.spki().len() + own.kind().max_signature()
+        Resp::length(own.spki().len(), own.kind().max_signature())
     }
 }
 
@@ -85,9 +97,11 @@ impl Sessions {
             contests: BTreeMap::new(),
             slots: Slots::new(),
             gate: Gate::new(random),
+            versions: Versions::OURS,
             rekey_after: REKEY_AFTER,
             jitter: Random::seeded(random.next_u64()),
             next_id: 0,
+            buffers: Buffers::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -130,18 +144,7 @@ impl Sessions {
         if self.session_of(local, peer).is_some() {
             return;
         }
-        if let Some(dial) = self.dials.get_mut(&(local, peer)) {
-            dial.add(paths, now.mono);
-            dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
-            return;
-        }
-        if paths.is_empty() || !self.locals.contains_key(&local) {
-            self.events.push_back(SessionEvent::ConnectFailed { local, peer, why: ConnectError::NoPath });
-            return;
-        }
-        let mut dial = Dial::new(paths, now.mono);
-        dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
-        self.dials.insert((local, peer), dial);
+        self.begin_dial(local, peer, paths, now, random);
     }
 
     /// Whether an attempt to reach `peer` is under way, up to its last step.
@@ -183,7 +186,7 @@ impl Sessions {
             Some(&kind::HS_RESP) => self.handle_resp(path, datagram, now.mono, random),
             Some(&kind::HS_AUTH) => self.handle_auth(path, datagram, now.mono),
             Some(&kind::HS_COOKIE) => self.handle_cookie(path, datagram, now.mono, random),
-            Some(&kind::HS_VERSION) => self.handle_version(path, datagram),
+            Some(&kind::HS_VERSION) => self.handle_version(path, datagram, now.mono, random),
             _ => Err(Drop::Malformed),
         }
     }
@@ -200,10 +203,14 @@ impl Sessions {
         let id = self.slots.session(slot).ok_or(Drop::UnknownSlot)?;
         let session = self.sessions.get_mut(&id).ok_or(Drop::UnknownSlot)?;
         let proof = session.proof;
-        let received = session.receive(path, &header, datagram, now);
+        let received = session.receive(path, &header, datagram, &mut self.buffers, now);
         let proven = session.proof != proof;
-        let ending = session.is_ending(now);
-        let (local, peer) = (session.local, session.peer.id());
+        let dropped = received.as_ref().err().copied();
+        let arrived = Arrived { path, header, length: datagram.len(), dropped };
+        let moved = session.note_path(&arrived, now, random, &mut self.transmits);
+        let news = SessionEvent::PathChanged { session: id, path: session.path() };
+        let is_told = moved && session.is_primary();
+        self.events.extend(is_told.then_some(news));
         let result = match received {
             Ok((received, recovered)) => {
                 self.deliver(id, received, recovered, now);
@@ -216,16 +223,25 @@ impl Sessions {
             Err(drop) => return Err(drop),
         };
         if proven {
-            if !ending {
-                self.dials.remove(&(local, peer));
-            }
-            self.settle(local, peer, now);
+            self.heard_of(id, now);
         }
         self.tend_keys(id, now, random);
+        let held = self.sessions.get_mut(&id).map(Session::release).unwrap_or_default();
+        held.into_iter().for_each(|frame| self.deliver_frame(id, frame, now));
         if let Some(session) = self.sessions.get_mut(&id) {
             session.flush(now, &mut self.jitter, &mut self.transmits);
         }
         result
+    }
+
+    /// The peer has proven that it has the session `id`.
+    fn heard_of(&mut self, id: SessionId, now: Instant) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let (local, peer) = (session.local, session.peer.id());
+        if !session.is_ending(now) {
+            self.dials.remove(&(local, peer));
+        }
+        self.settle(local, peer, now);
     }
 
     fn deliver(&mut self, id: SessionId, received: Received, recovered: bool, now: Instant) {
@@ -262,16 +278,12 @@ impl Sessions {
                 }
             }
             frame => {
-                if let Some(session) = self.current(id) {
+                let frame = self.sessions.get_mut(&id).and_then(|session| session.hold_back(frame));
+                if let (Some(session), Some(frame)) = (self.current(id), frame) {
                     self.events.push_back(SessionEvent::Frame { session, frame });
                 }
             }
         }
-    }
-
-    /// Somebody above found that the peer broke the protocol: a strike, as for a packet that makes no sense.
-    pub fn violated(&mut self, session: SessionId, now: Now) {
-        self.strike(session, now.mono);
     }
 
     fn strike(&mut self, id: SessionId, now: Instant) {
@@ -300,91 +312,6 @@ impl Sessions {
             session.close(reason, now);
             session.flush(now, &mut self.jitter, &mut self.transmits);
         }
-    }
-
-    fn handle_resp(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let sid = Resp::parse(datagram).map_err(|_| Drop::Malformed)?.initiator_sid;
-        if !self.dials.values_mut().any(|dial| dial.find(&path, &sid).is_some()) {
-            return Err(Drop::UnknownHandshake);
-        }
-        let slot = self.dialled_slot(now)?;
-        let dials = &mut self.dials;
-        let found = dials.iter_mut().find_map(|(key, dial)| Some((*key, dial.find(&path, &sid)?)));
-        let ((local, peer), attempt) = found.ok_or(Drop::UnknownHandshake)?;
-        let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::UnknownHandshake)?;
-        let pin = self.pins.get(&peer).copied();
-        let state = attempt.state.take().ok_or(Drop::UnknownHandshake)?;
-        let (rtt, interval, until) = (attempt.rtt(now), attempt.interval, attempt.until);
-        match state.read(datagram, &HandshakeLocal { identity: &identity, slot: Slot::Short(slot), pin }) {
-            Ok(initiated) => {
-                let next = now + random.jittered(interval);
-                let unconfirmed = Unconfirmed { auth: Vec::new(), interval, next, until };
-                let id = self.next_id();
-                let unconfirmed = Some(unconfirmed);
-                let birth = Birth { id, local, path, slot, begun: now, unconfirmed, rtt };
-                self.initiated(birth, initiated, now)
-            }
-            Err(Refused { reason, state: Some(state) }) => {
-                attempt.state = Some(state);
-                Err(Drop::Handshake(reason))
-            }
-            Err(Refused { reason, state: None }) => {
-                self.fail_dial(local, peer, reason);
-                Err(Drop::Handshake(reason))
-            }
-        }
-    }
-
-    fn fail_dial(&mut self, local: LocalId, peer: NodeId, reason: Refusal) {
-        self.dials.remove(&(local, peer));
-        let why = match reason {
-            Refusal::KeyChanged(shown) => ConnectError::KeyChanged { shown },
-            Refusal::Downgrade => ConnectError::Version,
-            _ => ConnectError::Timeout,
-        };
-        self.connect_failed(local, peer, why);
-    }
-
-    fn connect_failed(&mut self, local: LocalId, peer: NodeId, why: ConnectError) {
-        if self.primary(local, peer).is_none() {
-            self.events.push_back(SessionEvent::ConnectFailed { local, peer, why });
-        }
-    }
-
-    /// We dialled and the peer answered: HS_AUTH leaves, and frames may follow it at once.
-    fn initiated(&mut self, mut birth: Birth, initiated: Initiated, now: Instant) -> Result<(), Drop> {
-        let Initiated { established, auth } = initiated;
-        if let Err(clash) = self.check_key(birth.local, &established.peer) {
-            let shown = established.peer.fingerprint();
-            self.fail_dial(birth.local, established.peer.id(), Refusal::KeyChanged(shown));
-            return Err(clash);
-        }
-        self.dials.remove(&(birth.local, established.peer.id()));
-        self.transmits.push_back(Transmit { path: birth.path, datagram: auth.clone() });
-        if let Some(unconfirmed) = &mut birth.unconfirmed {
-            unconfirmed.auth = auth;
-        }
-        let (id, slot) = (birth.id, birth.slot);
-        self.slots.give(slot, Tenant::Session(id));
-        let session = Session::new(birth, established, now, &mut self.jitter);
-        self.sessions.insert(id, session);
-        self.introduce(id, now);
-        Ok(())
-    }
-
-    fn handle_cookie(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let cookie = Cookie::parse(datagram).map_err(|_| Drop::Malformed)?;
-        let attempt = self.dials.values_mut().find_map(|dial| dial.find(&path, &cookie.sid));
-        let attempt = attempt.ok_or(Drop::UnknownHandshake)?;
-        if attempt.show(&cookie, now, random, &mut self.transmits) { Ok(()) } else { Err(Drop::Budget) }
-    }
-
-    fn handle_version(&mut self, path: Path, datagram: &[u8]) -> Result<(), Drop> {
-        let versions = Versions::parse(datagram).map_err(|_| Drop::Malformed)?;
-        let mut dials = self.dials.values_mut();
-        let found = dials.find_map(|dial| dial.find(&path, &versions.sid).is_some().then_some(dial));
-        found.ok_or(Drop::UnknownHandshake)?.note_versions(&versions);
-        Ok(())
     }
 
     /// Whether `peer`, proven by a handshake it began, is welcome.
@@ -436,7 +363,7 @@ impl Sessions {
     ) -> Option<u32> {
         let id = self.current(session)?;
         let session = self.sessions.get_mut(&id)?;
-        session.send_media(captured, ticks, first, opus, &mut self.transmits)
+        session.send_media(captured, ticks, first, opus, &mut self.buffers, &mut self.transmits)
     }
 
     /// Whether a call is using the session: silence is then noticed sooner, and it is not closed for idleness.
@@ -538,7 +465,7 @@ impl Sessions {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let due = session.handle_timeout(now, &mut self.jitter, &mut self.transmits);
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
-        let primary = session.is_primary();
+        let (primary, path) = (session.is_primary(), session.path());
         match due {
             Some(Due::Over) => self.remove(id, now.mono),
             Some(Due::Unreachable) => self.lose(id, Reason::Unreachable, now.mono),
@@ -548,7 +475,11 @@ impl Sessions {
                 Level::Lost | Level::Dropped => SessionEvent::Lost { session: id },
                 Level::Good | Level::Unstable => SessionEvent::Unstable { session: id },
             }),
-            Some(Due::Level(_)) | None => {}
+            Some(Due::PathChanged) if primary => {
+                self.events.push_back(SessionEvent::PathChanged { session: id, path });
+            }
+            Some(Due::Silent) if primary => self.events.push_back(SessionEvent::Silent { session: id }),
+            Some(Due::Level(_) | Due::PathChanged | Due::Silent) | None => {}
         }
     }
 
@@ -567,9 +498,15 @@ impl Sessions {
 
     fn remove(&mut self, id: SessionId, now: Instant) {
         if let Some(session) = self.sessions.remove(&id) {
-            let caller = (session.side == Side::Responder).then(|| session.path.prefix());
+            let caller = (session.side == Side::Responder).then(|| session.birthplace.prefix());
             self.slots.retire(session.slot, caller, now);
         }
+    }
+
+    /// Speaks `versions`: all of them are alike but in name.
+    #[cfg(test)]
+    pub(super) const fn speak(&mut self, versions: Versions) {
+        self.versions = versions;
     }
 
     /// Sends a control packet with `text` as it is: what only a broken or hostile peer does.
@@ -577,7 +514,12 @@ impl Sessions {
     pub(super) fn send_raw(&mut self, session: SessionId, text: &[u8], now: Now) {
         let session = self.sessions.get_mut(&session).unwrap();
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
-        session.seal_to(session.path, &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
+        session.seal_to(session.path(), &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
+    }
+
+    /// Takes back the buffer of a datagram that was sent, or of media that were played, to use it again.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.buffers.give_back(buffer);
     }
 
     /// The next datagram to send.

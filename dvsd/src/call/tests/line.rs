@@ -147,7 +147,8 @@ fn a_further_attempt_after_busy_is_decided_anew() {
 #[test]
 fn d34_a_new_invitation_of_the_same_peer_ends_the_old_call() {
     let mut line = Line::talking_to_anna();
-    assert_eq!(line.frame(ANNA, invite(9, 1), CONTACT), [replied(9, true, Reason::Normal)]);
+    let left = Frame::CallTerminate { call_id: 1, reason: Reason::PeerRestarted };
+    assert_eq!(line.frame(ANNA, invite(9, 1), CONTACT), [left, replied(9, true, Reason::Normal)]);
     assert_eq!(line.states(), [State::Alerting]);
     assert_eq!(line.frame(ANNA, invite(1, 1), CONTACT), []);
     assert_eq!(line.states(), [State::Alerting]);

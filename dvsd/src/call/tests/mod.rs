@@ -174,7 +174,7 @@ impl Pair {
     }
 
     /// A frame from the third to one end.
-    fn third_sends(&mut self, end: usize, frame: Frame) {
+    fn third_says(&mut self, end: usize, frame: Frame) {
         let (now, key) = (self.now(), self.ends[end].aside());
         let End { calls, random, .. } = &mut self.ends[end];
         calls.handle_frame(key, frame, || Verdict::Ring { contact: true }, now, random);
@@ -184,7 +184,7 @@ impl Pair {
     /// One end talks to the third.
     fn engage(&mut self, end: usize) {
         let now = self.now();
-        self.third_sends(end, Frame::CallInitiate { call_id: THIRDS_CALL, attempt: 1, max_tries: 1 });
+        self.third_says(end, Frame::CallInitiate { call_id: THIRDS_CALL, attempt: 1, max_tries: 1 });
         let number = self.ends[end].calls.calls().find(|call| call.key.peer == THIRD).map(|call| call.number);
         self.ends[end].calls.answer(number, now).expect("the third rings");
         self.drain(end);
@@ -192,7 +192,7 @@ impl Pair {
 
     /// The third hangs up.
     fn release(&mut self, end: usize) {
-        self.third_sends(end, Frame::CallTerminate { call_id: THIRDS_CALL, reason: Reason::Normal });
+        self.third_says(end, Frame::CallTerminate { call_id: THIRDS_CALL, reason: Reason::Normal });
     }
 
     /// What the user of one end does, and whether it worked.

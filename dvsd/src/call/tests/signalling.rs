@@ -313,6 +313,20 @@ fn a_caller_that_restarted_does_not_leave_the_callee_ringing() {
 }
 
 #[test]
+fn whoever_is_left_for_an_older_invitation_of_the_same_peer_learns_so() {
+    let mut pair = Pair::connected();
+    pair.ends[1].verdict = Verdict::AutoAnswer;
+    pair.dial(0);
+    pair.run(secs(1));
+    assert_eq!(pair.states(), [State::Active; 2]);
+    // An invitation that the peer sent before it was started again, under way until now.
+    let late = Frame::CallInitiate { call_id: 1, attempt: 1, max_tries: 1 };
+    pair.schedule(pair.now, Later::Frame(1, late));
+    pair.run(secs(10));
+    assert!(pair.ends.iter().all(|end| end.calls.is_empty() && !end.media));
+}
+
+#[test]
 fn a_callee_that_restarted_rings_again() {
     let mut pair = Pair::connected();
     pair.dial(0);

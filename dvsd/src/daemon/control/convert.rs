@@ -121,7 +121,7 @@ pub(crate) fn audio(talks: &Talks) -> Audio {
 }
 
 /// A person.
-pub(crate) fn contact(contact: &people::Contact) -> Contact {
+pub(crate) fn contact(contact: &people::Contact, presence: Presence) -> Contact {
     Contact {
         id: contact.id.to_string(),
         name: contact.name.clone(),
@@ -131,8 +131,8 @@ pub(crate) fn contact(contact: &people::Contact) -> Contact {
         at: contact.at.iter().map(ToString::to_string).collect(),
         via: contact.via.iter().map(|(id, address)| format!("{id}@{address}")).collect(),
         last_address: contact.last_address.map(|address| address.to_string()),
-        auto_answer: false,
-        presence: Presence::Unknown,
+        auto_answer: contact.auto_answer,
+        presence,
     }
 }
 
@@ -201,7 +201,7 @@ fn name_of(peer: dvsd::id::NodeId, node: &Node) -> Option<String> {
 }
 
 /// The figures of a call's sound and session together.
-pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>) -> CallStats {
+pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>, path_changes: u32) -> CallStats {
     let playout = &figures.playout;
     let rtt = session.and_then(|session| session.rtt);
     let network_us = rtt.map(|rtt| rtt.as_micros() as u64 / 2);
@@ -228,9 +228,9 @@ pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>
         mouth_to_ear_us: network_us.map(|network| narrow(network + figures.delay_us)),
         capture_epoch_us: figures.capture_epoch_us,
         playback_epoch_us: figures.playback_epoch_us,
-        epoch: 0,
-        path_changes: 0,
-        not_authentic: 0,
+        epoch: session.map_or(0, |session| session.epoch),
+        path_changes,
+        not_authentic: session.map_or(0, |session| session.failed),
     }
 }
 
@@ -297,7 +297,7 @@ fn millis(duration: Duration) -> u32 {
 }
 
 /// A number in a smaller type, cut at its largest value.
-fn narrow<Small, Large>(value: Large) -> Small
+pub(super) fn narrow<Small, Large>(value: Large) -> Small
 where
     Small: TryFrom<Large> + Limit,
 {
@@ -305,7 +305,7 @@ where
 }
 
 /// The largest value of a type.
-trait Limit {
+pub(super) trait Limit {
     const LARGEST: Self;
 }
 
