@@ -26,7 +26,7 @@ pub struct Calls {
     /// After [`Calls::end_all`] nothing begins any more.
     pub(super) closing: bool,
     /// Nobody who waits rings.
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 impl Calls {
@@ -64,12 +64,6 @@ impl Calls {
     /// The call with this number, unless it is over.
     pub fn call(&self, number: CallNumber) -> Option<CallView> {
         self.calls().find(|call| call.number == number)
-    }
-
-    /// The name on the wire of the call between these two.
-    #[cfg(test)]
-    pub(crate) fn call_id(&self, key: CallKey) -> Option<u32> {
-        self.live.get(&key).map(|call| call.call_id)
     }
 
     /// Whether there is a call between these two, be it one that nobody is shown.
