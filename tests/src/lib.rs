@@ -6,6 +6,7 @@
 pub mod alignment;
 pub mod capture;
 pub mod clicks;
+pub mod flood;
 pub mod floor;
 pub mod gcc;
 pub mod handset;

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod basics;
+mod floods;
 mod glare;
 mod life;
 
