@@ -40,11 +40,14 @@ pub(crate) struct Network {
     pub(crate) role: Role,
     /// Asks others but answers nobody, for links on which every byte is paid for.
     pub(crate) read_only: bool,
+    /// Seconds after which the keys of a session are replaced, 10 to 900.
+    pub(crate) rekey_seconds: u64,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { listen: None, bootstrap: Vec::new(), lan: true, role: Role::Peer, read_only: false }
+        let (listen, bootstrap) = (None, Vec::new());
+        Self { listen, bootstrap, lan: true, role: Role::Peer, read_only: false, rekey_seconds: 900 }
     }
 }
 
@@ -204,6 +207,9 @@ impl Config {
         if self.network.read_only && self.network.role == Role::Seed {
             bail!("[network] read_only: a seed is there to answer; set role = \"peer\" or read_only = false");
         }
+        if !(10..=900).contains(&self.network.rekey_seconds) {
+            bail!("[network] rekey_seconds: {} is not between 10 and 900", self.network.rekey_seconds);
+        }
         self.audio.backend.parse::<crate::audio::Backend>().context("[audio] backend")?;
         crate::log::filter(&self.log.level).context("[log] level")?;
         if !(8_000..=64_000).contains(&self.media.bitrate) {
@@ -256,6 +262,9 @@ mod tests {
         assert!(error("[media]\ncomplexity = 11\n").contains("[media] complexity"));
         assert!(error("[calls]\nring_seconds = 0\n").contains("[calls] ring_seconds"));
         assert!(error("[network]\nbootstrap = [\"host\"]\n").contains("[network] bootstrap"));
+        for seconds in [9, 901] {
+            assert!(error(&format!("[network]\nrekey_seconds = {seconds}\n")).contains("[network] rekey_seconds"));
+        }
         assert!(error("[log]\nlevel = \"loud\"\n").contains("[log] level"));
         assert!(error("[network]\nlisten = \"127.0.0.1\"\n").contains("address:port"));
         assert!(error("[audio]\nbackend = \"jack\"\n").contains("[audio] backend"));

@@ -85,7 +85,8 @@ impl Service {
         let nodes_file = state.join("nodes");
         let saved = nodes_file::load(&nodes_file);
         let changes = Watch::start();
-        let node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
+        let mut node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
+        node.set_rekey_after(Duration::from_secs(config.network.rekey_seconds));
         let world = World { udp, server, store, talks, resolver };
         let desk = Desk::new(loaded.history, convert::part(config));
         let mut service = Self {

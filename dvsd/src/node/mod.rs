@@ -222,6 +222,11 @@ impl Node {
         }
     }
 
+    /// The age at which the keys of a session are replaced: 15 minutes until told otherwise.
+    pub const fn set_rekey_after(&mut self, after: Duration) {
+        self.sessions.set_rekey_after(after);
+    }
+
     /// Takes one input. Nothing leaves until the returned [`Drain`] is emptied.
     pub fn handle(&mut self, input: Input<'_>, now: Now) -> Drain<'_> {
         match input {

@@ -18,6 +18,7 @@ use crate::wire::{MAX_DATAGRAM, Malformed};
 
 use super::control::Control;
 use super::liveness::{Level, Liveness};
+use super::rekey::Rekey;
 use super::tunnel::Tunnel;
 use super::{Drop, MediaBytes, SessionId, SessionStats};
 
@@ -83,7 +84,10 @@ pub(super) struct Session {
     pub(super) proof: Option<Instant>,
     pub(super) liveness: Liveness,
     pub(super) control: Control,
-    tunnel: Tunnel,
+    pub(super) tunnel: Tunnel,
+    pub(super) rekey: Rekey,
+    /// When a new session in place of this one was last tried for.
+    pub(super) renewed: Option<Instant>,
     transcript: Digest,
     /// The answer to a challenge, to be sent where that came from, which may not be [`path`](Self::path). There is
     /// one per packet: more would make a forged source address hear more bytes than were spent on it.
@@ -149,6 +153,8 @@ impl Session {
             liveness: Liveness::new(now, jitter),
             control,
             tunnel: Tunnel::new(&established.secret, established.side, established.peer_slot, now),
+            rekey: Rekey::default(),
+            renewed: None,
             transcript: established.transcript,
             aside: None,
             peer: established.peer,
@@ -185,7 +191,11 @@ impl Session {
         datagram: &mut [u8],
         now: Instant,
     ) -> Result<(Received, bool), Drop> {
+        let epoch = self.tunnel.epoch();
         let text = self.tunnel.open(header, datagram, now)?;
+        if self.tunnel.epoch() != epoch {
+            self.entered_epoch(now);
+        }
         self.unconfirmed = None;
         self.first_heard.get_or_insert(now);
         if !header.control {
@@ -200,17 +210,19 @@ impl Session {
         }
         let frames = read_frames(&mut self.control, text, now);
         let recovered = self.hear(now);
-        let frames = frames.map_err(|_| Drop::Violation)?;
-        let frames = frames.into_iter().filter_map(|frame| self.digest(path, frame, now)).collect();
-        Ok((Received::Control(frames), recovered))
+        let mut rest = Vec::new();
+        for frame in frames.map_err(|_| Drop::Violation)? {
+            rest.extend(self.digest(path, frame, now)?);
+        }
+        Ok((Received::Control(rest), recovered))
     }
 
     fn hear(&mut self, now: Instant) -> bool {
         self.liveness.hear(now, self.control.waiting_since())
     }
 
-    /// Handles what concerns the session alone; returns what does not.
-    fn digest(&mut self, path: Path, frame: Frame, now: Instant) -> Option<Frame> {
+    /// Handles what concerns the session alone; returns what does not. An error is a violation.
+    fn digest(&mut self, path: Path, frame: Frame, now: Instant) -> Result<Option<Frame>, Drop> {
         match frame {
             Frame::HeartBeat { id, t_ms, media_seq, .. } => {
                 self.tunnel.expect_media(media_seq);
@@ -225,12 +237,14 @@ impl Session {
             }
             // Answered where it came from, as a challenge asks about exactly that address.
             Frame::PathChallenge { data } => self.aside = Some((path, Frame::PathResponse { data })),
-            // Keys of later epochs and validated addresses are not negotiated yet.
+            // Validated addresses are not negotiated yet.
             Frame::PathResponse { .. } | Frame::Pad { .. } => {}
-            Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => {}
-            frame => return Some(frame),
+            Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => {
+                self.take_rekey(&frame, now)?;
+            }
+            frame => return Ok(Some(frame)),
         }
-        None
+        Ok(None)
     }
 
     /// Counts a violation; true when it was one too many.
@@ -411,6 +425,8 @@ impl Session {
             media_received: self.media_received,
             media_bytes: self.media_bytes,
             failed: self.tunnel.failed(),
+            epoch: self.tunnel.epoch(),
+            alarms: self.rekey.alarms(),
         }
     }
 

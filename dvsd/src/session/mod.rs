@@ -18,9 +18,12 @@ mod answer;
 mod bucket;
 mod control;
 mod dial;
+mod epochs;
 mod established;
 mod gate;
 mod liveness;
+mod rekey;
+mod renewal;
 mod rivals;
 mod rtt;
 mod sessions;
@@ -160,6 +163,10 @@ pub struct SessionStats {
     pub media_bytes: MediaBytes,
     /// Packets to this session that were not authentic.
     pub failed: u64,
+    /// How often the keys were replaced.
+    pub epoch: u32,
+    /// How often so many packets were not authentic that new keys were called for.
+    pub alarms: u32,
 }
 
 /// Lengths of media datagrams, in bytes.

@@ -22,6 +22,7 @@ use super::dial::Dial;
 use super::established::{Birth, Due, Phase, Received, Session, Unconfirmed};
 use super::gate::Gate;
 use super::liveness::Level;
+use super::rekey::REKEY_AFTER;
 use super::slots::{Slots, Tenant};
 use super::{ConnectError, Drop, SessionEvent, SessionId, SessionStats};
 
@@ -35,7 +36,7 @@ pub struct Sessions {
     blocked: BTreeSet<NodeId>,
     penalties: BTreeMap<Fingerprint, Instant>,
     pub(super) sessions: BTreeMap<SessionId, Session>,
-    dials: BTreeMap<(LocalId, NodeId), Dial>,
+    pub(super) dials: BTreeMap<(LocalId, NodeId), Dial>,
     pub(super) half_open: BTreeMap<Sid, HalfOpen>,
     /// See [`Sessions::answered`].
     pub(super) answered: u64,
@@ -44,6 +45,8 @@ pub struct Sessions {
     pub(super) contests: BTreeMap<(LocalId, NodeId), Instant>,
     pub(super) slots: Slots,
     pub(super) gate: Gate,
+    /// The age at which keys are replaced.
+    pub(super) rekey_after: Duration,
     /// Spreads timers; nothing secret is made of it.
     pub(super) jitter: Random,
     next_id: u64,
@@ -85,6 +88,7 @@ impl Sessions {
             contests: BTreeMap::new(),
             slots: Slots::new(),
             gate: Gate::new(random),
+            rekey_after: REKEY_AFTER,
             jitter: Random::seeded(random.next_u64()),
             next_id: 0,
             transmits: VecDeque::new(),
@@ -168,7 +172,7 @@ impl Sessions {
     }
 
     /// The session in use with the peer of `id`, which may be one replaced a moment ago.
-    fn current(&self, id: SessionId) -> Option<SessionId> {
+    pub(super) fn current(&self, id: SessionId) -> Option<SessionId> {
         let session = self.sessions.get(&id)?;
         if session.is_primary() { Some(id) } else { self.primary(session.local, session.peer.id()) }
     }
@@ -177,7 +181,7 @@ impl Sessions {
     /// place. An error says why it was dropped.
     pub fn handle(&mut self, path: Path, datagram: &mut [u8], now: Now, random: &mut Random) -> Result<(), Drop> {
         match datagram.first() {
-            Some(&(kind::SESSION..)) => self.handle_packet(path, datagram, now.mono),
+            Some(&(kind::SESSION..)) => self.handle_packet(path, datagram, now.mono, random),
             Some(&kind::HS_INIT) => self.handle_init(path, datagram, now.mono, random),
             Some(&kind::HS_RESP) => self.handle_resp(path, datagram, now.mono, random),
             Some(&kind::HS_AUTH) => self.handle_auth(path, datagram, now.mono),
@@ -187,7 +191,13 @@ impl Sessions {
         }
     }
 
-    fn handle_packet(&mut self, path: Path, datagram: &mut [u8], now: Instant) -> Result<(), Drop> {
+    fn handle_packet(
+        &mut self,
+        path: Path,
+        datagram: &mut [u8],
+        now: Instant,
+        random: &mut Random,
+    ) -> Result<(), Drop> {
         let header = Header::parse(datagram).map_err(|_| Drop::Malformed)?;
         let Slot::Short(slot) = header.slot else { return Err(Drop::UnknownSlot) };
         let id = self.slots.session(slot).ok_or(Drop::UnknownSlot)?;
@@ -195,6 +205,7 @@ impl Sessions {
         let proof = session.proof;
         let received = session.receive(path, &header, datagram, now);
         let proven = session.proof != proof;
+        let ending = session.is_ending(now);
         let (local, peer) = (session.local, session.peer.id());
         let result = match received {
             Ok((received, recovered)) => {
@@ -208,9 +219,12 @@ impl Sessions {
             Err(drop) => return Err(drop),
         };
         if proven {
-            self.dials.remove(&(local, peer));
+            if !ending {
+                self.dials.remove(&(local, peer));
+            }
             self.settle(local, peer, now);
         }
+        self.tend_keys(id, now, random);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.flush(now, &mut self.jitter, &mut self.transmits);
         }
@@ -491,7 +505,10 @@ impl Sessions {
         stale.iter().for_each(|sid| self.drop_half_open(sid));
         self.completed.retain(|_, done| done.until > now.mono);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.time_session(id, now));
+        for id in ids {
+            self.tend_keys(id, now.mono, random);
+            self.time_session(id, now);
+        }
         self.time_contests(now.mono);
     }
 
@@ -577,6 +594,6 @@ impl Sessions {
             Some(Deadline::new(at, reason))
         });
         let contests = self.contests.values().map(|at| Some(Deadline::new(*at, "which session stays")));
-        Deadline::earliest(dials.chain(half_open).chain(sessions).chain(contests))
+        Deadline::earliest(dials.chain(half_open).chain(sessions).chain(contests).chain([self.keys_due()]))
     }
 }

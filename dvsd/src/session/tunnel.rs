@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The packets of one session: sealing, opening, sequence numbers, epochs.
+//! The packets of one session: sealing, opening, sequence numbers.
 //!
-//! The sequence numbers belong to the session: no call, hold or key change ever resets or lowers them. There is one
-//! epoch so far; a later one will stand beside it in `Epoch`s of its own.
+//! The sequence numbers belong to the session: no call, hold or key change ever resets or lowers them. The keys belong
+//! to its `epochs`; here is what calls for new ones.
 
 use core::time::Duration;
 
-use crate::crypto::seal::{EpochSecret, OpeningKey, SealError, SealingKey, Stream};
+use crate::crypto::seal::{EpochSecret, SealError, Stream};
 use crate::handshake::Side;
-use crate::replay::Window;
 use crate::time::Instant;
 use crate::wire::MAX_DATAGRAM;
 use crate::wire::session::{Header, Slot};
 
 use super::Drop;
 use super::bucket::Bucket;
+use super::epochs::Epochs;
 
 /// The unit of media sequence numbers.
 pub(super) const TICK: Duration = Duration::from_micros(2_500);
@@ -24,31 +24,32 @@ const MAX_JUMP: u32 = 32_768;
 const BEYOND_PER_SECOND: u32 = 10;
 /// Sequence numbers are used up here, well before they would wrap.
 const SEQ_END: u32 = u32::MAX - (1 << 16);
+/// From here on a new session is wanted in place of this one: 11.6 hours of media before the end.
+const SEQ_LATE: u32 = SEQ_END - (1 << 24);
+/// Control packets, and ticks of media, that one epoch may seal before new keys are wanted.
+const WORN_CONTROL: u32 = 1 << 30;
+const WORN_MEDIA: u32 = 1 << 31;
+/// Packets that do not open in one epoch before new keys are wanted, and before the session ends.
+const FAILED_REKEY: u64 = 1 << 20;
+const FAILED_CLOSE: u64 = 1 << 32;
 
 /// Seals and opens the packets of one session.
 pub(super) struct Tunnel {
     /// What packets to the peer carry.
     peer_slot: Slot,
-    epoch: Epoch,
+    epochs: Epochs,
+    began: Began,
     started: Instant,
     sent: Sent,
     received: Received,
     failed: u64,
 }
 
-/// The keys of one epoch.
-struct Epoch {
-    number: u32,
-    seal_media: SealingKey,
-    seal_control: SealingKey,
-    media: Inbound,
-    control: Inbound,
-}
-
-/// One incoming stream of one epoch.
-struct Inbound {
-    key: OpeningKey,
-    window: Window,
+/// When packets were first sealed in the current epoch, and at which sequence numbers.
+struct Began {
+    at: Instant,
+    control: u32,
+    media: u32,
 }
 
 /// Sequence numbers already used, over all epochs.
@@ -73,29 +74,13 @@ struct Received {
     beyond: Bucket,
 }
 
-impl Epoch {
-    fn new(number: u32, secret: &EpochSecret, side: Side) -> Self {
-        let inbound = |stream| Inbound { key: secret.opening(stream, side.receiving()), window: Window::default() };
-        Self {
-            number,
-            seal_media: secret.sealing(Stream::Media, side.sending()),
-            seal_control: secret.sealing(Stream::Control, side.sending()),
-            media: inbound(Stream::Media),
-            control: inbound(Stream::Control),
-        }
-    }
-
-    const fn parity(&self) -> bool {
-        self.number & 1 == 1
-    }
-}
-
 impl Tunnel {
     /// The tunnel of a session that starts now.
     pub(super) fn new(secret: &EpochSecret, side: Side, peer_slot: Slot, now: Instant) -> Self {
         Self {
             peer_slot,
-            epoch: Epoch::new(0, secret, side),
+            epochs: Epochs::new(secret, side),
+            began: Began { at: now, control: 0, media: 0 },
             started: now,
             sent: Sent::default(),
             received: Received {
@@ -165,11 +150,12 @@ impl Tunnel {
         }
         let short = || SealError::Crypto(crate::crypto::CryptoError);
         let control = stream == Stream::Control;
-        let header = Header { control, parity: self.epoch.parity(), slot: self.peer_slot, seq };
+        let header = Header { control, parity: self.epochs.current().parity(), slot: self.peer_slot, seq };
         header.write(datagram).map_err(|_| short())?;
         let (aad, rest) = datagram.split_at_mut_checked(Header::length(self.peer_slot)).ok_or_else(short)?;
         let (tag, text) = rest.split_at_mut_checked(stream.tag_len()).ok_or_else(short)?;
-        let key = if control { &mut self.epoch.seal_control } else { &mut self.epoch.seal_media };
+        let epoch = self.epochs.current_mut();
+        let key = if control { &mut epoch.seal_control } else { &mut epoch.seal_media };
         key.seal(seq, aad, text, tag)
     }
 
@@ -180,26 +166,101 @@ impl Tunnel {
         datagram: &'a mut [u8],
         now: Instant,
     ) -> Result<&'a mut [u8], Drop> {
-        if header.parity != self.epoch.parity() {
-            return Err(Drop::Epoch);
-        }
+        let epoch = self.epochs.of(header.parity, now).ok_or(Drop::Epoch)?;
         let stream = if header.control { Stream::Control } else { Stream::Media };
         if header.seq > self.received.limit(stream, now) && !self.received.beyond.take(now) {
             return Err(Drop::Jump);
         }
-        let inbound = if header.control { &mut self.epoch.control } else { &mut self.epoch.media };
+        let inbound = epoch.inbound(stream);
         if !inbound.window.is_new(header.seq) {
             return Err(Drop::Replayed);
         }
         let (aad, rest) = datagram.split_at_mut_checked(Header::length(header.slot)).ok_or(Drop::Malformed)?;
         let (tag, text) = rest.split_at_mut_checked(stream.tag_len()).ok_or(Drop::Malformed)?;
         if !inbound.key.open(header.seq, aad, text, tag) {
+            epoch.failed += 1;
             self.failed += 1;
             return Err(Drop::NotAuthentic);
         }
         inbound.window.accept(header.seq);
+        let number = epoch.number();
         self.received.note(stream, header.seq, now);
+        if self.epochs.heard(number, now) {
+            self.begin_epoch(now);
+        }
         Ok(text)
+    }
+
+    /// The epoch packets are sealed in, from 0.
+    pub(super) const fn epoch(&self) -> u32 {
+        self.epochs.current().number()
+    }
+
+    /// The secret of the epoch packets are sealed in.
+    pub(super) const fn secret(&self) -> &EpochSecret {
+        self.epochs.secret()
+    }
+
+    /// Whether packets of the next epoch can be opened already.
+    pub(super) const fn is_prepared(&self) -> bool {
+        self.epochs.is_prepared()
+    }
+
+    /// Opens packets of the next epoch, and seals in it as soon as the peer does.
+    pub(super) fn prepare(&mut self, secret: &EpochSecret) {
+        self.epochs.prepare(secret);
+    }
+
+    /// Seals in the next epoch from now on.
+    pub(super) fn advance(&mut self, secret: &EpochSecret, now: Instant) {
+        self.epochs.advance(secret);
+        self.begin_epoch(now);
+    }
+
+    fn begin_epoch(&mut self, now: Instant) {
+        self.began = Began { at: now, control: self.control_seq(), media: self.media_seq() };
+    }
+
+    /// Since when packets are sealed in this epoch.
+    pub(super) const fn keys_since(&self) -> Instant {
+        self.began.at
+    }
+
+    /// Whether this epoch's keys have seen so many packets that they should be replaced.
+    pub(super) fn is_worn(&self) -> bool {
+        let control = self.control_seq().saturating_sub(self.began.control);
+        let media = self.media_seq().saturating_sub(self.began.media);
+        control >= WORN_CONTROL || media >= WORN_MEDIA || self.is_under_attack()
+    }
+
+    /// Whether so many packets of this epoch did not open that its keys should be replaced.
+    pub(super) fn is_under_attack(&self) -> bool {
+        self.epochs.failed() >= FAILED_REKEY
+    }
+
+    /// Whether so many packets of an epoch did not open that the session must end.
+    pub(super) fn is_spent(&self) -> bool {
+        self.epochs.failed() >= FAILED_CLOSE
+    }
+
+    /// Erases the keys of the epoch before if their time is over.
+    pub(super) fn erase(&mut self, now: Instant) {
+        self.epochs.erase(now);
+    }
+
+    /// When [`erase`](Self::erase) has something to do.
+    pub(super) const fn erase_due(&self) -> Option<Instant> {
+        self.epochs.erase_due()
+    }
+
+    /// When the sequence numbers of some stream in some direction come near their end, which may be long past.
+    pub(super) fn numbers_end(&self) -> Instant {
+        let sent = self.control_seq().max(self.media_seq());
+        if sent.max(self.received.control).max(self.received.media) >= SEQ_LATE {
+            return Instant::ZERO;
+        }
+        // The first frame of a run is numbered by the clock.
+        self.started + TICK * SEQ_LATE
     }
 
     /// The peer says it has sent media up to `seq`.
@@ -207,12 +268,29 @@ impl Tunnel {
         self.received.media = self.received.media.max(seq);
     }
 
+    /// Goes on as if the numbers before `control` and `media` had been used, in both directions.
+    #[cfg(test)]
+    pub(super) fn set_numbers(&mut self, control: u32, media: u32) {
+        self.sent = Sent { control: Some(control), media: Some(Media { seq: media, ticks: 8 }) };
+        (self.received.control, self.received.media) = (control, media);
+    }
+
+    /// Goes on as if `failed` packets had not opened in this epoch.
+    #[cfg(test)]
+    pub(super) fn set_failed(&mut self, failed: u64) {
+        self.epochs.current_mut().failed = failed;
+    }
+
+    fn control_seq(&self) -> u32 {
+        self.sent.control.unwrap_or(0)
+    }
+
     /// The last media sequence number sent; zero before any.
     pub(super) fn media_seq(&self) -> u32 {
         self.sent.media.map_or(0, |last| last.seq)
     }
 
-    /// How many packets to this session did not open in this epoch.
+    /// How many packets to this session did not open, in all epochs.
     pub(super) const fn failed(&self) -> u64 {
         self.failed
     }
@@ -249,9 +327,12 @@ mod tests {
     use super::*;
     use zeroize::Zeroizing;
 
+    fn secret(byte: u8) -> EpochSecret {
+        EpochSecret::new(Zeroizing::new([byte; 32]))
+    }
+
     fn pair() -> (Tunnel, Tunnel) {
-        let secret = EpochSecret::new(Zeroizing::new([5; 32]));
-        let tunnel = |side| Tunnel::new(&secret, side, Slot::Short(5), Instant::ZERO);
+        let tunnel = |side| Tunnel::new(&secret(5), side, Slot::Short(5), Instant::ZERO);
         (tunnel(Side::Initiator), tunnel(Side::Responder))
     }
 
@@ -349,6 +430,134 @@ mod tests {
         }
         assert_eq!(open(&mut bob, &far, at(0)), Err(Drop::Jump), "no more crypto is spent on those");
         assert!(open(&mut bob, &far, at(100_000 - 80_000)).is_ok());
+    }
+
+    /// Both at the end of an exchange of keys: Bob is prepared, Alice uses them.
+    fn rekeyed(alice: &mut Tunnel, bob: &mut Tunnel, byte: u8, now: Instant) {
+        bob.prepare(&secret(byte));
+        alice.advance(&secret(byte), now);
+    }
+
+    fn frame(tunnel: &mut Tunnel, millis: u64) -> Vec<u8> {
+        tunnel.seal_media(at(millis), 8, true, &[1]).unwrap().1
+    }
+
+    fn command(tunnel: &mut Tunnel) -> Vec<u8> {
+        let mut datagram = vec![0; tunnel.headroom(Stream::Control) + 4];
+        tunnel.seal_control(&mut datagram).unwrap();
+        datagram
+    }
+
+    #[test]
+    fn f21_a_rekey_starts_no_sequence_number_over() {
+        let (mut alice, mut bob) = pair();
+        let seq = |datagram: &[u8]| Header::parse(datagram).unwrap().seq;
+        let before = [frame(&mut alice, 1_000), command(&mut alice)];
+        before.iter().for_each(|datagram| assert!(open(&mut bob, datagram, at(1_000)).is_ok()));
+        rekeyed(&mut alice, &mut bob, 6, at(1_000));
+        let after = [frame(&mut alice, 1_000), command(&mut alice)];
+        assert_eq!(after.each_ref().map(|it| seq(it)), before.each_ref().map(|it| seq(it) + 1));
+        after.iter().for_each(|datagram| assert!(open(&mut bob, datagram, at(1_000)).is_ok()));
+    }
+
+    #[test]
+    fn d03_a_new_epoch_has_an_empty_window_but_remembers_the_highest_number() {
+        let (mut alice, mut bob) = pair();
+        bob.received.beyond = Bucket::full(0, 0, at(0));
+        let late: Vec<_> = (0..3).map(|_| frame(&mut alice, 0)).collect();
+        rekeyed(&mut alice, &mut bob, 6, at(0));
+        let first = frame(&mut alice, 80_000);
+        assert!(open(&mut bob, &first, at(0)).is_ok());
+        let second = frame(&mut alice, 160_000);
+        assert!(open(&mut bob, &second, at(0)).is_ok(), "not more than a jump ahead of the last one");
+        assert_eq!(open(&mut bob, &late[0], at(0)), Ok(vec![1]), "an epoch moves no other's window");
+        rekeyed(&mut alice, &mut bob, 7, at(0));
+        let third = frame(&mut alice, 242_000);
+        assert_eq!(open(&mut bob, &third, at(0)), Err(Drop::Jump), "more than a jump ahead, whatever the epoch");
+        let mut fresh = Epochs::new(&secret(9), Side::Responder);
+        assert!([0, 1, 1_000_000].iter().all(|seq| fresh.current_mut().media.window.is_new(*seq)));
+    }
+
+    #[test]
+    fn d04_the_responder_sends_in_the_old_epoch_until_the_peer_is_heard_in_the_new_one() {
+        let (mut alice, mut bob) = pair();
+        rekeyed(&mut alice, &mut bob, 6, at(0));
+        assert_eq!((alice.epoch(), bob.epoch()), (1, 0));
+        let old = frame(&mut bob, 0);
+        assert!(open(&mut alice, &old, at(60_000)).is_ok(), "however long that takes");
+        let mut forged = command(&mut alice);
+        *forged.last_mut().unwrap() ^= 1;
+        assert_eq!(open(&mut bob, &forged, at(0)), Err(Drop::NotAuthentic));
+        assert_eq!(bob.epoch(), 0);
+        let first = command(&mut alice);
+        assert!(open(&mut bob, &first, at(0)).is_ok());
+        assert_eq!(bob.epoch(), 1);
+    }
+
+    #[test]
+    fn d04_old_keys_last_five_seconds_from_the_first_packet_under_the_new_ones() {
+        let (mut alice, mut bob) = pair();
+        let late: Vec<_> = (0..3).map(|_| frame(&mut alice, 0)).collect();
+        rekeyed(&mut alice, &mut bob, 6, at(0));
+        let (from_bob, first) = (frame(&mut bob, 0), command(&mut alice));
+        assert!(open(&mut bob, &first, at(20_000)).is_ok());
+        assert!(open(&mut bob, &late[0], at(24_999)).is_ok());
+        assert_eq!(open(&mut bob, &late[1], at(25_000)), Err(Drop::Epoch));
+        assert!(bob.epochs.erase_due().is_none(), "erased, not only refused");
+        assert!(open(&mut alice, &from_bob, at(25_000)).is_ok(), "Alice has not heard Bob under the new keys");
+        assert!(open(&mut alice, &command(&mut bob), at(25_000)).is_ok());
+        alice.erase(at(29_999));
+        assert_eq!(alice.erase_due(), Some(at(30_000)));
+        alice.erase(at(30_000));
+        assert_eq!(alice.erase_due(), None);
+    }
+
+    #[test]
+    fn d04_keys_two_epochs_back_are_erased_at_once() {
+        let (mut alice, mut bob) = pair();
+        let oldest = frame(&mut alice, 0);
+        for byte in [6, 7] {
+            rekeyed(&mut alice, &mut bob, byte, at(0));
+            let (there, back) = (command(&mut alice), frame(&mut bob, 0));
+            assert!(open(&mut bob, &there, at(0)).is_ok());
+            assert!(open(&mut alice, &back, at(0)).is_ok());
+        }
+        assert_eq!(
+            open(&mut bob, &oldest, at(0)),
+            Err(Drop::NotAuthentic),
+            "taken for one of the epoch after the next"
+        );
+        bob.prepare(&secret(8));
+        assert_eq!(bob.erase_due(), None);
+    }
+
+    #[test]
+    fn d48_failed_openings_count_per_epoch() {
+        let (mut alice, mut bob) = pair();
+        bob.set_failed(FAILED_REKEY - 1);
+        let mut forged = frame(&mut alice, 0);
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(!bob.is_worn());
+        assert_eq!(open(&mut bob, &forged, at(0)), Err(Drop::NotAuthentic));
+        assert!(bob.is_worn());
+        rekeyed(&mut alice, &mut bob, 6, at(0));
+        let first = command(&mut alice);
+        assert!(open(&mut bob, &first, at(0)).is_ok());
+        assert!(!bob.is_worn());
+        assert_eq!(bob.failed(), 1, "what is shown counts on");
+    }
+
+    #[test]
+    fn f21_keys_wear_out_by_what_they_sealed_not_by_what_others_had() {
+        for (control, media) in [(WORN_CONTROL, 0), (0, WORN_MEDIA)] {
+            let (mut alice, _) = pair();
+            alice.set_numbers(control.saturating_sub(1), media.saturating_sub(1));
+            assert!(!alice.is_worn());
+            alice.set_numbers(control, media);
+            assert!(alice.is_worn());
+            alice.advance(&secret(6), at(0));
+            assert!(!alice.is_worn());
+        }
     }
 
     #[test]

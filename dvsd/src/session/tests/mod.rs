@@ -6,6 +6,8 @@ mod basics;
 mod floods;
 mod glare;
 mod life;
+mod packets;
+mod rekey;
 
 use core::time::Duration;
 use std::sync::Arc;
