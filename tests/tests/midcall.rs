@@ -29,6 +29,8 @@ const RINGS: Duration = Duration::from_secs(2);
 const REACHED: Duration = Duration::from_secs(3);
 /// How long is listened before a change, and after it.
 const LISTEN: Duration = Duration::from_secs(5);
+/// When a call was answered so long ago, an invitation of the same peer cannot have crossed it.
+const NO_GLARE: Duration = Duration::from_secs(10);
 /// Pause between two looks at how much has arrived.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -182,7 +184,7 @@ fn f19_a_peer_whose_daemon_crashed_in_a_call_calls_again_at_once() {
         return;
     }
     let (_internet, hosts, [alice, bob]) = talking(&setup());
-    std::thread::sleep(LISTEN);
+    std::thread::sleep(NO_GLARE);
     let bob = crash_and_restart(bob, &hosts[1], hosts[0].at(PORT));
     let mut parties = [alice, bob];
     let [alice, bob] = &mut parties;
