@@ -15,7 +15,7 @@
 use thiserror::Error;
 
 /// Must be the same on both ends.
-pub const MAJOR: u16 = 2;
+pub const MAJOR: u16 = 3;
 /// Grows with each request that is added.
 pub const MINOR: u16 = 0;
 /// The number no client gets; in a daemon's hello it says: too many clients, come back later.
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn the_clients_hello_is_these_twelve_bytes() {
         let hello = Hello { minor: 0x0203, control: true, events: true };
-        let bytes = [b'D', b'V', b'S', b'C', 2, 0, 3, 2, 3, 0, 0, 0];
+        let bytes = [b'D', b'V', b'S', b'C', 3, 0, 3, 2, 3, 0, 0, 0];
         assert_eq!(hello.emit(), bytes);
         assert_eq!(Hello::parse(&bytes), Ok(hello));
     }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn the_daemons_hello_is_these_sixteen_bytes() {
         let hello = ServerHello { minor: 0, client: 7, max_frame: 65_536 };
-        let bytes = [b'D', b'V', b'S', b'S', 2, 0, 0, 0, 7, 0, 0, 0, 0, 0, 1, 0];
+        let bytes = [b'D', b'V', b'S', b'S', 3, 0, 0, 0, 7, 0, 0, 0, 0, 0, 1, 0];
         assert_eq!(hello.emit(), bytes);
         assert_eq!(ServerHello::parse(&bytes), Ok(hello));
     }

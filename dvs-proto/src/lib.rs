@@ -4,7 +4,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`message`] | the requests, answers and events |
-//! | [`check`] | which requests act, and how long their strings may be |
+//! | [`check`] | which requests act, how long their strings may be, and how large their numbers |
 //! | [`codec`] | messages as bytes (bincode, bounded) |
 //! | [`framing`] | bytes as frames: a length, then the payload |
 //! | [`hello`] | the first frame each way, which settles the version |
@@ -21,7 +21,7 @@
 //! let mut client = Client::connect(&Options::default())?;
 //! let snapshot = client.attach("example")?;
 //! println!("{}", snapshot.identity.id);
-//! if let Reply::Call(call) = client.call(Request::Dial { target: "Alice".into() })? {
+//! if let Reply::Call(call) = client.call(Request::dial("Alice"))? {
 //!     println!("call {}", call.call);
 //! }
 //! while let Some(message) = client.recv(None)? {

@@ -8,9 +8,15 @@
 
 use serde::{Deserialize, Serialize};
 
+mod call;
 mod network;
+mod people;
+mod policy;
 
+pub use call::{CallInfo, CallState, CallStats, Direction, EndReason, Levels, PastCall};
 pub use network::{Lookup, Nat, Network, Peer, Role, Sighting};
+pub use people::{Contact, Presence, Target, Trust, Verification, VerifyState};
+pub use policy::{Policy, UnknownCallers};
 
 /// What a client sends: a request with a number that the answer repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,15 +60,20 @@ pub enum Request {
     Dial {
         /// An ID, an invite, or a contact's name.
         target: String,
+        /// How often to try while the peer is busy, [`MIN_TRIES`](crate::check::MIN_TRIES) to
+        /// [`MAX_TRIES`](crate::check::MAX_TRIES); `None` leaves it to the daemon's configuration.
+        tries: Option<u8>,
+        /// Whether to take a place in the peer's queue when it is busy.
+        wait: bool,
     },
-    /// Answer the call that rings.
+    /// Answer the call that rings, or talk to somebody who waits in our queue. A call talked in is held first.
     Answer {
-        /// Which; `None` when only one rings.
+        /// Which; `None` for the one that rings, or else the first in the queue.
         call: Option<u32>,
     },
-    /// Refuse the call that rings.
+    /// Refuse the call that rings, or send somebody out of our queue.
     Decline {
-        /// Which; `None` when only one rings.
+        /// Which; `None` for the one that rings, or else the first in the queue.
         call: Option<u32>,
     },
     /// End a call, in any state.
@@ -82,7 +93,7 @@ pub enum Request {
     },
     /// Put a call on hold, or resume it.
     Hold {
-        /// Which; `None` when there is only one.
+        /// Which; `None` for the one talked in, or else the only one on hold.
         call: Option<u32>,
         /// `None` toggles.
         on: Option<bool>,
@@ -146,6 +157,63 @@ pub enum Request {
         /// Name addresses that are of use in the own network only, too.
         local: bool,
     },
+    /// Wait in the queue of a peer that is busy, or leave the queue. Answered with [`Reply::Call`].
+    Wait {
+        /// Which; `None` for the one that is busy or waits.
+        call: Option<u32>,
+        /// Wait, or leave.
+        on: bool,
+    },
+    /// Talk in another call: one on hold, or one that rings or waits here. The call talked in is held. Answered with
+    /// [`Reply::Call`].
+    Switch {
+        /// Which; `None` when there is only one other.
+        call: Option<u32>,
+    },
+    /// Let nobody ring, or let them again. Answered with [`Reply::Policy`].
+    DoNotDisturb {
+        /// `None` toggles.
+        on: Option<bool>,
+    },
+    /// What becomes of calls from people who are no contacts. Answered with [`Reply::Policy`].
+    UnknownCallers {
+        /// From now on.
+        policy: UnknownCallers,
+    },
+    /// Have a contact's calls answered at once, after a tone, or let them ring again. Answered with [`Reply::Contact`].
+    ContactAutoAnswer {
+        /// Its name or ID.
+        contact: String,
+        /// At once, or not.
+        on: bool,
+    },
+    /// A contact's fingerprint was compared over another way: if it is the one of the pinned key, or no key is known yet,
+    /// the contact is verified. Answered with [`Reply::Contact`].
+    ContactVerify {
+        /// Its name or ID.
+        contact: String,
+        /// As the contact reads it out, with or without blanks.
+        fingerprint: String,
+    },
+    /// Begin to compare keys by voice. Answered with [`Reply::Verification`]; [`Event::Verification`] follows.
+    VerifyStart {
+        /// Which call; `None` for the one talked in.
+        call: Option<u32>,
+    },
+    /// What the users found when they read the words to each other. Answered with [`Reply::Verification`].
+    VerifyDone {
+        /// Which call; `None` for the one in which words are compared.
+        call: Option<u32>,
+        /// Whether both have the same.
+        matches: bool,
+    },
+}
+
+impl Request {
+    /// A plain call of `target`: so many tries as the daemon is configured to make, without waiting in a queue.
+    pub fn dial(target: impl Into<String>) -> Self {
+        Self::Dial { target: target.into(), tries: None, wait: false }
+    }
 }
 
 /// The good answers.
@@ -176,6 +244,10 @@ pub enum Reply {
     Network(Box<Network>),
     /// A `dvs:` URI.
     Invite(String),
+    /// Who may ring: what holds now.
+    Policy(Policy),
+    /// The comparison of keys by voice.
+    Verification(Verification),
 }
 
 /// Why a request was refused.
@@ -239,6 +311,10 @@ pub struct Snapshot {
     pub you: u32,
     /// How many contacts there are.
     pub contacts_total: u32,
+    /// Who may ring.
+    pub policy: Policy,
+    /// The latest comparison of keys by voice in a call that goes on.
+    pub verification: Option<Verification>,
 }
 
 /// This daemon's identity.
@@ -271,250 +347,6 @@ pub struct Audio {
     pub deafened: bool,
     /// What is wrong with a device right now.
     pub trouble: Option<String>,
-}
-
-/// What is known of a peer's key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Trust {
-    /// Never spoken with.
-    Unknown,
-    /// The key of the first contact is pinned.
-    Seen,
-    /// Compared by voice or by fingerprint.
-    Verified,
-    /// Refused.
-    Blocked,
-    /// Another key than the pinned one showed up.
-    Changed,
-}
-
-/// A person in the address book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contact {
-    /// `dvs1…`
-    pub id: String,
-    /// Given by the user; empty for a blocked peer without a name.
-    pub name: String,
-    /// What is known of the key.
-    pub trust: Trust,
-    /// Pinned fingerprint, grouped for reading.
-    pub fingerprint: Option<String>,
-    /// Seconds since 1970 of the last authenticated contact.
-    pub last_seen: Option<u64>,
-    /// Where its latest invite says that it may be, `host:port` each.
-    pub at: Vec<String>,
-    /// Nodes through which its overlay can be joined, `ID@host:port` each.
-    pub via: Vec<String>,
-    /// Where it was when it was talked to last.
-    pub last_address: Option<String>,
-}
-
-/// Whose an entered text is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// `dvs1…`
-    pub id: String,
-    /// 40 hexadecimal digits.
-    pub hex: String,
-    /// The contact's name, if it is one.
-    pub name: Option<String>,
-    /// Whether it is this daemon itself.
-    pub own: bool,
-}
-
-/// Who dialled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Direction {
-    /// We did.
-    Outgoing,
-    /// The peer did.
-    Incoming,
-}
-
-/// The states of a call as its user sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CallState {
-    /// Looking for the peer in the overlay.
-    Lookup,
-    /// Handshake.
-    Connecting,
-    /// Asked; the peer has not replied yet.
-    Calling,
-    /// The peer rings.
-    Ringing,
-    /// We ring: answer or decline.
-    Alerting,
-    /// The peer is in another call.
-    Busy,
-    /// In the peer's queue.
-    Waiting,
-    /// Talking.
-    Active,
-    /// On hold.
-    Held,
-    /// Nothing heard for a while; looking for the peer again.
-    Reconnecting,
-    /// Hanging up.
-    Ending,
-    /// Over.
-    Ended,
-}
-
-/// Why a call is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EndReason {
-    /// We hung up.
-    HungUp,
-    /// The peer hung up.
-    PeerHungUp,
-    /// The peer declined.
-    Declined,
-    /// The peer is in another call.
-    Busy,
-    /// Nobody answered.
-    NoAnswer,
-    /// The ID was not found in the overlay.
-    NotFound,
-    /// Found, but no connection came about.
-    Unreachable,
-    /// Nothing heard any more.
-    PeerLost,
-    /// The peer shows another key than the pinned one.
-    KeyChanged,
-    /// The peer broke the protocol.
-    Protocol,
-    /// The peer's daemon, or ours, shut down.
-    GoingAway,
-    /// Media could not be carried.
-    Media,
-    /// We are not in the overlay: no other node answers.
-    Offline,
-    /// We declined.
-    DeclinedHere,
-    /// The peer gave up before anybody answered here.
-    Missed,
-    /// The peer called while we were talking to somebody else.
-    MissedBusy,
-    /// The caller was refused by the policy for unknown callers.
-    Refused,
-    /// Connected, but the peer's daemon did not react to the call.
-    NoReply,
-    /// The peer speaks another version of the protocol.
-    Version,
-    /// The peer's daemon was restarted during the call.
-    PeerRestarted,
-    /// The peer is blocked.
-    Blocked,
-    /// Answered on another device of the same person.
-    AnsweredElsewhere,
-    /// Both sides are behind NAT that cannot be passed: only a relay would help.
-    NeedsRelay,
-}
-
-/// A call that has not ended, or just did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallInfo {
-    /// Number of the call in this run of the daemon.
-    pub call: u32,
-    /// `dvs1…`
-    pub peer: String,
-    /// The contact's name.
-    pub name: Option<String>,
-    /// What is known of the peer's key.
-    pub trust: Trust,
-    /// Who dialled.
-    pub direction: Direction,
-    /// Where it stands.
-    pub state: CallState,
-    /// Seconds since 1970 when it was dialled or came in.
-    pub started: u64,
-    /// Seconds since 1970 when it was answered.
-    pub answered: Option<u64>,
-    /// Which local client answered, for example `anna on pts/3`.
-    pub answered_by: Option<String>,
-    /// How it reaches the peer, for example `direct 198.18.0.1:5004`.
-    pub route: Option<String>,
-    /// Why it ended.
-    pub ended: Option<EndReason>,
-    /// Microseconds from dialling until the peer was found.
-    pub lookup_us: Option<u32>,
-    /// Microseconds from dialling until the peer rang, or answered without ringing.
-    pub ring_us: Option<u32>,
-}
-
-/// A call of the past.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PastCall {
-    /// `dvs1…`
-    pub peer: String,
-    /// The contact's name at present.
-    pub name: Option<String>,
-    /// Who dialled.
-    pub direction: Direction,
-    /// Seconds since 1970 when it was dialled or came in.
-    pub started: u64,
-    /// Seconds it was talked; `None` when never answered.
-    pub talked: Option<u32>,
-    /// Why it ended.
-    pub ended: EndReason,
-}
-
-/// The figures of a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallStats {
-    /// Number of the call.
-    pub call: u32,
-    /// Smoothed round-trip time, in microseconds.
-    pub rtt_us: Option<u32>,
-    /// Interarrival jitter of received media, in microseconds.
-    pub jitter_us: u32,
-    /// Audio held in the playout buffer, in microseconds.
-    pub buffer_us: u32,
-    /// Media packets sent.
-    pub sent: u64,
-    /// Size of the last media datagram sent, in bytes of UDP payload.
-    pub packet_bytes: u16,
-    /// Smallest media datagram sent, in bytes.
-    pub packet_bytes_min: u16,
-    /// Largest media datagram sent, in bytes.
-    pub packet_bytes_max: u16,
-    /// Media packets received.
-    pub received: u64,
-    /// Media packets that never came, or came too late.
-    pub lost: u64,
-    /// Of these, how many came too late.
-    pub late: u64,
-    /// Lost frames recovered from the next packet's redundancy.
-    pub recovered: u64,
-    /// Lost frames concealed.
-    pub concealed: u64,
-    /// Share of media lost since the start, in thousandths.
-    pub loss_permille: u16,
-    /// Samples (48 kHz) inserted by stretching speech.
-    pub stretched: u64,
-    /// Samples (48 kHz) removed by shortening speech.
-    pub shortened: u64,
-    /// Sent media rate, in bit/s.
-    pub tx_bitrate: u32,
-    /// Received media rate, in bit/s.
-    pub rx_bitrate: u32,
-    /// Device over- and underruns.
-    pub xruns: u64,
-    /// Estimated mouth-to-ear delay, in microseconds.
-    pub mouth_to_ear_us: Option<u32>,
-    /// `CLOCK_MONOTONIC` of the first captured sample, in microseconds.
-    pub capture_epoch_us: Option<u64>,
-    /// `CLOCK_MONOTONIC` at which the first played sample reached the device's output, in microseconds.
-    pub playback_epoch_us: Option<u64>,
-}
-
-/// Sound levels in a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Levels {
-    /// Microphone, in tenths of a decibel below full scale (0 to -900).
-    pub capture: i16,
-    /// Peer, in tenths of a decibel below full scale.
-    pub playback: i16,
 }
 
 /// An attached client.
@@ -572,4 +404,15 @@ pub enum Event {
     Stats(Box<CallStats>),
     /// A search that somebody asked for by [`Request::Lookup`] is over.
     Lookup(Lookup),
+    /// Who may ring has changed.
+    Policy(Policy),
+    /// A comparison of keys by voice began or went on.
+    Verification(Verification),
+    /// Whether a contact can be reached has changed.
+    Presence {
+        /// `dvs1…`
+        id: String,
+        /// What is known now.
+        presence: Presence,
+    },
 }

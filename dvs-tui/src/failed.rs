@@ -52,6 +52,11 @@ impl Failed {
         Self::new(NOT_FOUND, message)
     }
 
+    /// Busy, refused, or not possible now.
+    pub(crate) fn not_answered(message: impl Into<String>) -> Self {
+        Self::new(NOT_ANSWERED, message)
+    }
+
     /// Whether something is not there.
     pub(crate) fn is_not_found(&self) -> bool {
         self.code == NOT_FOUND
@@ -184,7 +189,8 @@ fn why(reason: EndReason, who: &str) -> String {
             "no node of the network answers; check the network, and bootstrap in dvsd.toml".to_owned()
         }
         EndReason::KeyChanged => format!(
-            "{who} shows another key than before; if that is expected, contacts remove and contacts add, else beware"
+            "{who} shows another key than before: do not go on, and ask them by another way; only if they really have a new \
+             key: dvs-tui contacts verify NAME FINGERPRINT"
         ),
         EndReason::Blocked => format!("{who} is blocked; to call all the same: dvs-tui contacts unblock"),
         EndReason::Media => "sound could not be carried; see: dvs-tui status".to_owned(),

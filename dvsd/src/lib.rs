@@ -25,7 +25,7 @@
 //! ```
 //! use dvsd::call::{CallConfig, State};
 //! use dvsd::crypto::identity::{Identity, KeyKind};
-//! use dvsd::node::{Config, Event, Hints, Input, Node, Output};
+//! use dvsd::node::{Config, DialOptions, Event, Hints, Input, Node, Output};
 //! use dvsd::path::Path;
 //! use dvsd::people::{PeopleConfig, UnknownCallers};
 //! use dvsd::random::Random;
@@ -50,7 +50,8 @@
 //!
 //! // Alice dials Bob's ID, and was told where he might be.
 //! let id = bob.identity().public().id();
-//! let (number, drain) = alice.dial(id, None, Hints { addresses: &[at_bob], to_follow: 0 }, now);
+//! let hints = Hints { addresses: &[at_bob], to_follow: 0 };
+//! let (number, drain) = alice.dial(id, None, hints, DialOptions::default(), now);
 //! let mut outputs: Vec<Output> = drain.collect();
 //! number?;
 //!

@@ -62,7 +62,7 @@ impl fmt::Debug for Instant {
 }
 
 /// Both clocks at one moment: the argument of every `handle`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Now {
     /// The monotonic clock: every timer and deadline uses it.
     pub mono: Instant,
@@ -72,7 +72,7 @@ pub struct Now {
 }
 
 /// When a state machine wants to be called again, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Deadline {
     /// The moment at which the timeout is due.
     pub at: Instant,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dvsd::call::{CallNumber, MAX_CALLS, State};
 use dvsd::crypto::identity::Identity;
 use dvsd::id::NodeId;
-use dvsd::node::{CallConfig, Config, Drain, Event, Hints, Input, Node, Output, PeopleConfig};
+use dvsd::node::{CallConfig, Config, DialOptions, Drain, Event, Hints, Input, Node, Output, PeopleConfig};
 use dvsd::path::{Path, Transmit};
 use dvsd::people::UnknownCallers;
 use dvsd::random::Random;
@@ -143,7 +143,7 @@ impl World {
 
     fn call(&mut self, from: usize, to: usize) {
         let peer = self.hosts[to].node.identity().public().id();
-        self.act(from, |node, now| node.dial(peer, None, Hints::default(), now)).0.expect("nobody talks yet");
+        self.act(from, |node, now| node.dial(peer, None, Hints::default(), DialOptions::default(), now)).0.expect("nobody talks yet");
         self.run(Duration::from_secs(1));
         self.act(to, |node, now| node.answer(None, now)).0.expect("it rings");
         self.run(Duration::from_millis(200));
@@ -240,14 +240,14 @@ impl World {
         let (alice, mallory) = (self.hosts[ALICE].node.identity().public().id(), mallory::identity(0).public().id());
         let name = mallory.to_string();
         match argument % 12 {
-            0 => drop(self.act(BOB, |node, now| node.dial(alice, None, Hints::default(), now))),
+            0 => drop(self.act(BOB, |node, now| node.dial(alice, None, Hints::default(), DialOptions::default(), now))),
             1 => {
                 let (at, to_follow) = ([mallory::address(0)], usize::from(argument >= 128));
                 let hints = Hints { addresses: &at[to_follow..], to_follow };
-                drop(self.act(BOB, |node, now| node.dial(mallory, None, hints, now)));
+                drop(self.act(BOB, |node, now| node.dial(mallory, None, hints, DialOptions::default(), now)));
                 self.input(BOB, Input::Hints { peer: mallory, addresses: &at });
             }
-            2 => drop(self.act(BOB, |node, now| node.dial(NodeId([argument; 20]), None, Hints::default(), now))),
+            2 => drop(self.act(BOB, |node, now| node.dial(NodeId([argument; 20]), None, Hints::default(), DialOptions::default(), now))),
             3 | 4 => drop(self.act(BOB, |node, now| node.answer(None, now))),
             5 => drop(self.act(BOB, |node, now| node.decline(None, now))),
             6 => drop(self.act(BOB, |node, now| node.hang_up(None, now))),
@@ -310,7 +310,7 @@ impl World {
                 *reaction.bytes.entry(to).or_default() += datagram.len();
                 self.fly(address(index), to, datagram);
             }
-            Output::StartAudio { call } => self.hosts[index].talking = Some(call),
+            Output::StartAudio { call, .. } => self.hosts[index].talking = Some(call),
             Output::StopAudio { call } => {
                 let host = &mut self.hosts[index];
                 host.talking = host.talking.filter(|talking| *talking != call);

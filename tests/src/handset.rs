@@ -82,7 +82,7 @@ impl Handset {
 
     /// Calls `target`.
     pub fn dial(&mut self, target: &str) -> Result<CallInfo> {
-        self.call_request(Request::Dial { target: target.to_owned() })
+        self.call_request(Request::dial(target))
     }
 
     /// Answers the call that rings.
@@ -98,7 +98,7 @@ impl Handset {
     /// Calls `target` and hangs up as soon as it rings there; returns when that call is over.
     pub fn knock(&mut self, target: &str, limit: Duration) -> Result<Knock> {
         let start = Instant::now();
-        let dialled = match self.ask(Request::Dial { target: target.to_owned() })? {
+        let dialled = match self.ask(Request::dial(target))? {
             Reply::Call(call) => Some(call.call),
             // It is over already.
             Reply::Done => None,

@@ -7,6 +7,7 @@
 mod bench;
 mod chroot;
 mod demo;
+mod formal;
 mod fuzz;
 mod install;
 mod packages;
@@ -42,6 +43,7 @@ cargo xtask COMMAND
                                        --json             a JSON object as the last line
   sim --table [--million]            The table of all of that, from 1000 to 100000 or 1000000 nodes, in Markdown.
   fuzz [--seconds N] [TARGET]        Every fuzz target, or one, for N seconds each (600).
+  formal [--json]                    The handshake's model and broken variants of it, checked by Verifpal.
   install [--root DIR] [--from DIR]  Builds DVS and installs it on this machine with its units, users and directories.
                                        --root  only puts the files below DIR, for packages
                                        --from  takes dvsd and dvs-tui from DIR, built before
@@ -71,6 +73,7 @@ fn dispatch(command: &str, arguments: &[String]) -> Outcome<ExitCode> {
         "test" => test::run(arguments),
         "bench" => bench::run(arguments),
         "sim" => sim::run(arguments),
+        "formal" => formal::run(arguments),
         "fuzz" => fuzz::run(arguments),
         "chroot" => chroot::run(arguments),
         "install" => install::install(arguments),

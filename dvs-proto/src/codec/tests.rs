@@ -29,12 +29,24 @@ fn call() -> CallInfo {
         ended: None,
         lookup_us: None,
         ring_us: Some(300),
+        held_here: false,
+        held_there: true,
+        attempt: 2,
+        tries: 20,
+        can_wait: true,
+        until: Some(1_700_000_030),
+        unstable: false,
     }
 }
 
 fn lookup() -> Lookup {
     let found = vec![Sighting { address: "a:1".into(), rtt_us: 200 }];
     Lookup { peer: "dvs1q".into(), name: None, found, took_us: 300, missing: Some(EndReason::NeedsRelay) }
+}
+
+fn verification() -> Verification {
+    let words = ["a", "b", "c"].map(str::to_owned).to_vec();
+    Verification { call: 3, state: VerifyState::Compare, words, digits: "12".into() }
 }
 
 /// The position of each variant is its number on the wire: none may ever move.
@@ -44,7 +56,7 @@ fn requests_are_numbered_in_this_order() {
         Request::Attach { name: String::new() },
         Request::Snapshot,
         Request::Resolve { text: String::new() },
-        Request::Dial { target: String::new() },
+        Request::dial(""),
         Request::Answer { call: None },
         Request::Decline { call: None },
         Request::Hangup { call: None },
@@ -62,6 +74,14 @@ fn requests_are_numbered_in_this_order() {
         Request::Network,
         Request::Lookup { target: String::new() },
         Request::Invite { local: true },
+        Request::Wait { call: None, on: true },
+        Request::Switch { call: None },
+        Request::DoNotDisturb { on: None },
+        Request::UnknownCallers { policy: UnknownCallers::Ring },
+        Request::ContactAutoAnswer { contact: String::new(), on: true },
+        Request::ContactVerify { contact: String::new(), fingerprint: String::new() },
+        Request::VerifyStart { call: None },
+        Request::VerifyDone { call: None, matches: true },
     ];
     for (number, kind) in requests.into_iter().enumerate() {
         assert_eq!(usize::from(payload(&request(0, kind.clone()))[1]), number, "{kind:?}");
@@ -88,6 +108,8 @@ fn events_are_numbered_in_this_order() {
         at: Vec::new(),
         via: Vec::new(),
         last_address: None,
+        auto_answer: false,
+        presence: Presence::Unknown,
     };
     let events = [
         Event::Call(call()),
@@ -103,6 +125,9 @@ fn events_are_numbered_in_this_order() {
         Event::Levels(Levels::default()),
         Event::Stats(Box::default()),
         Event::Lookup(lookup()),
+        Event::Policy(Policy::default()),
+        Event::Verification(verification()),
+        Event::Presence { id: String::new(), presence: Presence::Offline },
     ];
     for (number, event) in events.into_iter().enumerate() {
         let bytes = encode(&ToClient::Event(event.clone())).unwrap();
@@ -113,8 +138,16 @@ fn events_are_numbered_in_this_order() {
 
 #[test]
 fn requests_are_these_bytes() {
-    let dial = Request::Dial { target: "Bob".into() };
-    assert_eq!(request(7, dial), [6, 0, 0, 0, 7, 3, 3, b'B', b'o', b'b']);
+    assert_eq!(request(7, Request::dial("Bob")), [8, 0, 0, 0, 7, 3, 3, b'B', b'o', b'b', 0, 0]);
+    let patient = Request::Dial { target: "Bob".into(), tries: Some(5), wait: true };
+    assert_eq!(request(7, patient), [9, 0, 0, 0, 7, 3, 3, b'B', b'o', b'b', 1, 5, 1]);
+    assert_eq!(request(1, Request::Wait { call: Some(2), on: false }), [5, 0, 0, 0, 1, 21, 1, 2, 0]);
+    assert_eq!(request(1, Request::Switch { call: None }), [3, 0, 0, 0, 1, 22, 0]);
+    assert_eq!(request(1, Request::DoNotDisturb { on: Some(true) }), [4, 0, 0, 0, 1, 23, 1, 1]);
+    assert_eq!(request(1, Request::UnknownCallers { policy: UnknownCallers::Reject }), [3, 0, 0, 0, 1, 24, 2]);
+    let verify = Request::ContactVerify { contact: "B".into(), fingerprint: "F".into() };
+    assert_eq!(request(1, verify), [6, 0, 0, 0, 1, 26, 1, b'B', 1, b'F']);
+    assert_eq!(request(1, Request::VerifyDone { call: None, matches: true }), [4, 0, 0, 0, 1, 28, 0, 1]);
     assert_eq!(request(300, Request::Snapshot), [4, 0, 0, 0, 251, 0x2c, 1, 1]);
     assert_eq!(request(1, Request::Hold { call: Some(2), on: Some(true) }), [6, 0, 0, 0, 1, 9, 1, 2, 1, 1]);
     assert_eq!(request(1, Request::Mute { on: None }), [3, 0, 0, 0, 1, 7, 0]);
@@ -132,13 +165,15 @@ fn answers_are_these_bytes() {
 fn a_call_event_is_these_bytes() {
     let bytes = encode(&ToClient::Event(Event::Call(call()))).unwrap();
     let golden = [
-        &[31, 0, 0, 0, 1, 0, 3, 5][..],
+        &[43, 0, 0, 0, 1, 0, 3, 5][..],
         b"dvs1q",
         &[1, 3],
         b"Bob",
         // trust, direction, state, then the start as a varint of four bytes
         &[1, 1, 4, 252, 0x00, 0xf1, 0x53, 0x65],
         &[0, 0, 0, 0, 0, 1, 251, 0x2c, 1],
+        // held here and there, try 2 of 20, room in the queue, the next try, unstable
+        &[0, 1, 2, 20, 1, 1, 252, 0x1e, 0xf1, 0x53, 0x65, 0],
     ]
     .concat();
     assert_eq!(bytes, golden);
@@ -150,6 +185,19 @@ fn a_lookup_event_is_these_bytes() {
     let bytes = encode(&ToClient::Event(Event::Lookup(lookup()))).unwrap();
     let golden = [&[20, 0, 0, 0, 1, 12, 5][..], b"dvs1q", &[0, 1, 3], b"a:1", &[200, 251, 0x2c, 1, 1, 22]].concat();
     assert_eq!(bytes, golden);
+}
+
+#[test]
+fn what_is_new_in_events_is_these_bytes() {
+    let bytes = |event| encode(&ToClient::Event(event)).unwrap()[PREFIX_LEN..].to_vec();
+    let policy = Policy { do_not_disturb: true, unknown_callers: UnknownCallers::Silent };
+    assert_eq!(bytes(Event::Policy(policy)), [1, 13, 1, 1]);
+    let golden = [&[1, 14, 3, 1, 3, 1][..], b"a", &[1], b"b", &[1], b"c", &[2], b"12"].concat();
+    assert_eq!(bytes(Event::Verification(verification())), golden);
+    let online = Event::Presence { id: "p".into(), presence: Presence::Online { rtt_us: 300 } };
+    assert_eq!(bytes(online), [1, 15, 1, b'p', 1, 251, 0x2c, 1]);
+    let reply = ToClient::Reply { id: 5, outcome: Ok(Reply::Policy(Policy::default())) };
+    assert_eq!(payload(&encode(&reply).unwrap()), [0, 5, 0, 11, 0, 1]);
 }
 
 #[test]
@@ -193,7 +241,7 @@ fn bytes_behind_a_message_are_an_error() {
 
 #[test]
 fn a_cut_message_is_an_error() {
-    let bytes = request(1, Request::Dial { target: "somebody".into() });
+    let bytes = request(1, Request::dial("somebody"));
     for len in 0..payload(&bytes).len() {
         assert!(decode_request(&payload(&bytes)[..len]).is_err(), "{len}");
     }
@@ -246,7 +294,7 @@ fn any_answer_that_fits_into_a_frame_can_be_decoded() {
 #[test]
 fn a_message_longer_than_a_frame_is_not_encoded() {
     let target = "x".repeat(MAX_FRAME);
-    let error = encode(&ToServer { id: 0, request: Request::Dial { target } }).unwrap_err();
+    let error = encode(&ToServer { id: 0, request: Request::dial(target) }).unwrap_err();
     assert!(matches!(error, CodecError::Frame(FrameError::TooLong(_))), "{error}");
 }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The calls as a client knows them, and every state of theirs in words.
+//! The calls as a client knows them; `words` has every state of theirs in words.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dvs_proto::message::{CallInfo, CallState, CallStats, Direction, EndReason, PastCall};
+use dvs_proto::message::{CallInfo, CallState, CallStats, Direction, EndReason, PastCall, Trust};
 
-use super::text::short_id;
-use super::theme::Theme;
+mod words;
+
+pub(crate) use self::words::{
+    alarm, heading, in_brief, named, news, not_the_invited, on_hold, outlook, progress, tries, who, why, why_by,
+};
 
 /// A call that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +53,15 @@ pub(crate) struct Finished {
     pub(crate) stats: Option<CallStats>,
     /// Why it ended, in one line.
     pub(crate) why: String,
+    /// What must not be overlooked, and what to do about it.
+    pub(crate) alarm: Option<String>,
 }
 
 /// All calls in sight.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls {
     ongoing: Vec<Ongoing>,
-    /// Ringing calls whose pop-up was put aside.
+    /// Calls that ring or wait here and whose pop-up was put aside.
     aside: BTreeSet<u32>,
     /// Calls that were answered at this very client.
     answered_here: BTreeSet<u32>,
@@ -74,17 +79,27 @@ impl Calls {
 
     /// The call the keys act on: the one talked in, else the one being made, else the one on hold.
     pub(crate) fn current(&self) -> Option<&Ongoing> {
-        self.ongoing.iter().min_by_key(|call| rank(call.info.state))
+        self.ongoing.iter().min_by_key(|call| rank(&call.info))
     }
 
-    /// The call that rings here and whose pop-up was not put aside.
-    pub(crate) fn alerting(&self) -> Option<&Ongoing> {
-        self.ongoing.iter().find(|call| call.info.state == CallState::Alerting && !self.is_aside(call.info.call))
+    /// The call that rings here, or else waits here, and whose pop-up was not put aside.
+    pub(crate) fn asking(&self) -> Option<&Ongoing> {
+        let asking = self.ongoing.iter().filter(|call| asks(&call.info) && !self.is_aside(call.info.call));
+        asking.min_by_key(|call| waits_here(&call.info))
     }
 
-    /// The first call that rings here and whose pop-up was put aside.
-    pub(crate) fn ringing_aside(&self) -> Option<&Ongoing> {
-        self.ongoing.iter().find(|call| call.info.state == CallState::Alerting && self.is_aside(call.info.call))
+    /// The first call that rings here, or else waits here, and whose pop-up was put aside.
+    pub(crate) fn asking_aside(&self) -> Option<&Ongoing> {
+        let aside = self.ongoing.iter().filter(|call| asks(&call.info) && self.is_aside(call.info.call));
+        aside.min_by_key(|call| waits_here(&call.info))
+    }
+
+    /// The call to switch to: of those that could be talked in, the one after the current call, and in the end the
+    /// first again.
+    pub(crate) fn next(&self) -> Option<&Ongoing> {
+        let current = self.current()?.info.call;
+        let could = |call: &&Ongoing| call.info.call != current && (call.info.held_here || asks(&call.info));
+        self.ongoing.iter().filter(could).min_by_key(|call| (call.info.call < current, call.info.call))
     }
 
     /// The call with this number.
@@ -94,7 +109,7 @@ impl Calls {
 
     /// Whether quitting would leave a call of ours running: one that does more than ring here.
     pub(crate) fn to_leave(&self) -> Option<&Ongoing> {
-        self.current().filter(|call| call.info.state != CallState::Alerting)
+        self.current().filter(|call| !asks(&call.info))
     }
 
     /// Takes over what the daemon said of a call.
@@ -106,8 +121,11 @@ impl Calls {
             (Some(known), _) => known.by.clone(),
             (None, before) => self.actor(info.call, before.as_ref()),
         };
-        if info.state == CallState::Ended {
+        // Whoever waited and rings now asks anew.
+        if info.state == CallState::Ended || same.is_none() && info.state == CallState::Alerting {
             self.aside.remove(&info.call);
+        }
+        if info.state == CallState::Ended {
             self.answered_here.remove(&info.call);
         } else {
             let since = match (same, &before) {
@@ -128,10 +146,8 @@ impl Calls {
         noted.or(ending).or(before.map(|_| Actor::Peer))
     }
 
-    /// It turned out that the peer holds the call.
-    pub(crate) fn held_by_peer(&mut self, call: u32) {
-        let held = self.ongoing.iter_mut().filter(|known| known.info.call == call);
-        held.for_each(|known| known.by = Some(Actor::Peer));
+    /// Nothing came of what somebody did to a call.
+    pub(crate) fn forget_actor(&mut self, call: u32) {
         self.actors.remove(&call);
     }
 
@@ -140,12 +156,13 @@ impl Calls {
         self.actors.insert(call, by);
     }
 
-    /// A contact has another name now, or none any more.
-    pub(crate) fn rename(&mut self, peer: &str, name: Option<&String>) {
+    /// A contact has another name now, or none any more, and perhaps another trust.
+    pub(crate) fn know(&mut self, peer: &str, name: Option<&String>, trust: Option<Trust>) {
         let infos = self.ongoing.iter_mut().map(|ongoing| &mut ongoing.info);
         for info in infos.chain(self.finished.iter_mut().map(|finished| &mut finished.info)) {
             if info.peer == peer {
                 info.name = name.cloned();
+                info.trust = trust.unwrap_or(info.trust);
             }
         }
     }
@@ -180,9 +197,10 @@ impl Calls {
 }
 
 /// How near to the user a call is; lower is nearer.
-fn rank(state: CallState) -> u8 {
-    match state {
+fn rank(info: &CallInfo) -> u8 {
+    match info.state {
         CallState::Active | CallState::Reconnecting => 0,
+        CallState::Busy | CallState::Waiting if waits_here(info) => 3,
         CallState::Lookup
         | CallState::Connecting
         | CallState::Calling
@@ -195,6 +213,21 @@ fn rank(state: CallState) -> u8 {
     }
 }
 
+/// Whether the caller was told that we are busy, or waits in our queue: it does not ring, but can be answered.
+pub(crate) fn waits_here(info: &CallInfo) -> bool {
+    matches!(info.state, CallState::Busy | CallState::Waiting) && info.direction == Direction::Incoming
+}
+
+/// Whether we wait in the peer's queue.
+pub(crate) fn waits_there(info: &CallInfo) -> bool {
+    info.state == CallState::Waiting && info.direction == Direction::Outgoing
+}
+
+/// Whether somebody here is to answer or to decline it.
+pub(crate) fn asks(info: &CallInfo) -> bool {
+    info.state == CallState::Alerting || waits_here(info)
+}
+
 /// Whether sound may flow, or will again without a new answer.
 pub(crate) fn talking(state: CallState) -> bool {
     matches!(state, CallState::Active | CallState::Held | CallState::Reconnecting)
@@ -203,151 +236,6 @@ pub(crate) fn talking(state: CallState) -> bool {
 /// Whether a session with the peer stands, so that everything said goes encrypted.
 pub(crate) fn encrypted(state: CallState) -> bool {
     !matches!(state, CallState::Lookup | CallState::Connecting | CallState::Ended)
-}
-
-/// The contact's name, or the short form of the ID.
-pub(crate) fn who(info: &CallInfo, theme: Theme) -> String {
-    named(info.name.as_deref(), &info.peer, theme)
-}
-
-/// `name`, or the short form of `id` if there is none.
-pub(crate) fn named(name: Option<&str>, id: &str, theme: Theme) -> String {
-    name.filter(|name| !name.trim().is_empty()).map_or_else(|| short_id(id, theme), str::to_owned)
-}
-
-/// What goes on in a call, in one line.
-pub(crate) fn progress(info: &CallInfo, name: &str) -> String {
-    match info.state {
-        CallState::Lookup => format!("looking up {name} in the overlay"),
-        CallState::Connecting => match info.lookup_us {
-            Some(us) => format!("found in {} ms, connecting to {name}", us / 1_000),
-            None => format!("connecting to {name}"),
-        },
-        CallState::Calling => format!("connected, calling {name}"),
-        CallState::Ringing => format!("ringing at {name}"),
-        CallState::Alerting => format!("{name} is calling"),
-        CallState::Busy => format!("{name} is in another call"),
-        CallState::Waiting => format!("waiting in {name}'s queue"),
-        CallState::Active => format!("talking with {name}"),
-        CallState::Held => format!("on hold with {name}, neither side is heard"),
-        CallState::Reconnecting => format!("nothing heard from {name}, reconnecting"),
-        CallState::Ending => "hanging up".to_owned(),
-        CallState::Ended => "over".to_owned(),
-    }
-}
-
-/// The state of a call beside its peer's name.
-pub(crate) fn in_brief(state: CallState) -> &'static str {
-    match state {
-        CallState::Lookup | CallState::Connecting | CallState::Calling => "calling",
-        CallState::Ringing => "ringing",
-        CallState::Alerting => "calls you",
-        CallState::Busy => "busy",
-        CallState::Waiting => "waiting",
-        CallState::Active | CallState::Reconnecting => "in call",
-        CallState::Held => "on hold",
-        CallState::Ending | CallState::Ended => "hanging up",
-    }
-}
-
-/// Who put a call on hold, in one line.
-pub(crate) fn on_hold(by: Option<&Actor>, name: &str) -> String {
-    match by {
-        Some(Actor::You) => format!("you put {name} on hold"),
-        Some(Actor::Client(client)) => format!("{client} put {name} on hold"),
-        Some(Actor::Peer) => format!("{name} put you on hold"),
-        None => format!("the call with {name} is on hold"),
-    }
-}
-
-/// A change as a line for the log; nothing when it is of no interest there. The end of a call has words of its own.
-pub(crate) fn news(change: &Change, info: &CallInfo, name: &str, answered_here: bool) -> Option<String> {
-    let before = change.before.as_ref().map(|known| known.info.state);
-    match (before, info.state) {
-        (None, CallState::Alerting) => Some(format!("{name} is calling")),
-        (None, state) if info.direction == Direction::Outgoing && !talking(state) => match &change.by {
-            Some(Actor::Client(client)) => Some(format!("{client} calls {name}")),
-            _ => Some(format!("calling {name}")),
-        },
-        (Some(CallState::Held), CallState::Active) => Some(format!("talking with {name} again")),
-        (Some(CallState::Reconnecting), CallState::Active) => Some(format!("{name} is heard again")),
-        (before, CallState::Active) if !before.is_some_and(talking) => Some(answer(info, name, answered_here)),
-        (before, CallState::Held) if before != Some(CallState::Held) => Some(on_hold(change.by.as_ref(), name)),
-        (before, CallState::Reconnecting) if before != Some(CallState::Reconnecting) => Some(progress(info, name)),
-        _ => None,
-    }
-}
-
-/// Who answered, in one line.
-pub(crate) fn answer(info: &CallInfo, name: &str, here: bool) -> String {
-    match (info.direction, &info.answered_by) {
-        (Direction::Outgoing, _) => format!("{name} answered"),
-        (Direction::Incoming, _) if here => format!("you answered {name}"),
-        (Direction::Incoming, Some(by)) => format!("{name}: answered by {by}"),
-        (Direction::Incoming, None) => format!("{name}: answered automatically"),
-    }
-}
-
-/// Heading of the call panel.
-pub(crate) fn heading(state: CallState) -> &'static str {
-    match state {
-        CallState::Lookup | CallState::Connecting | CallState::Calling | CallState::Ringing => "Calling",
-        CallState::Alerting => "Incoming call",
-        CallState::Busy => "Busy",
-        CallState::Waiting => "Waiting",
-        CallState::Active => "In call",
-        CallState::Held => "On hold",
-        CallState::Reconnecting => "Reconnecting",
-        CallState::Ending => "Hanging up",
-        CallState::Ended => "Call ended",
-    }
-}
-
-/// Why a call ended, in one line, and which other client ended it.
-pub(crate) fn why_by(reason: EndReason, direction: Direction, name: &str, by: Option<&Actor>) -> String {
-    match (reason, by) {
-        (EndReason::HungUp, Some(Actor::Client(client))) => format!("hung up by {client}"),
-        (EndReason::DeclinedHere, Some(Actor::Client(client))) => format!("declined by {client}"),
-        (EndReason::DeclinedHere, Some(Actor::You)) => "you declined".to_owned(),
-        _ => why(reason, direction, name),
-    }
-}
-
-/// Why a call ended, in one line.
-pub(crate) fn why(reason: EndReason, direction: Direction, name: &str) -> String {
-    match (reason, direction) {
-        (EndReason::HungUp, _) => "you hung up".to_owned(),
-        (EndReason::PeerHungUp, _) => format!("{name} hung up"),
-        (EndReason::Declined, _) => format!("{name} declined"),
-        (EndReason::DeclinedHere, _) => "declined here".to_owned(),
-        (EndReason::Busy, Direction::Outgoing) => format!("{name} is in another call"),
-        (EndReason::Busy, Direction::Incoming) => "missed, the line was busy".to_owned(),
-        (EndReason::NoAnswer, Direction::Outgoing) => "no answer".to_owned(),
-        (EndReason::NoAnswer, Direction::Incoming) | (EndReason::Missed, _) => "missed".to_owned(),
-        (EndReason::MissedBusy, _) => "missed, the line was busy".to_owned(),
-        (EndReason::Refused, _) => "refused, as unknown callers are".to_owned(),
-        (EndReason::Blocked, _) => format!("{name} is blocked"),
-        (EndReason::AnsweredElsewhere, _) => format!("{name} answered on another device"),
-        (EndReason::NotFound, _) => "not found in the overlay: offline, or the ID is not in use".to_owned(),
-        (EndReason::Unreachable, _) => "nodes know this ID, but it does not answer: firewall, or just gone".to_owned(),
-        (EndReason::NeedsRelay, _) => "only a relay would help: NAT on both sides lets nothing through".to_owned(),
-        (EndReason::NoReply, _) => format!("connected, but {name}'s daemon did not react"),
-        (EndReason::Version, _) => format!("{name}'s software speaks another version"),
-        (EndReason::PeerRestarted, _) => format!("{name}'s daemon was restarted"),
-        (EndReason::PeerLost, _) => "connection lost, nothing heard any more".to_owned(),
-        (EndReason::KeyChanged, _) => "refused: another key than the known one showed up".to_owned(),
-        (EndReason::Protocol, _) => format!("{name}'s software broke the protocol"),
-        (EndReason::GoingAway, _) => "the daemon of one side was shut down".to_owned(),
-        (EndReason::Media, _) => "sound could not be carried".to_owned(),
-        (EndReason::Offline, _) => "we are offline: no node of the network answers".to_owned(),
-    }
-}
-
-/// What to make of a stranger's key that is not the one of the invite, if that ended the call. A contact's key is
-/// compared with the one it had before.
-pub(crate) fn not_the_invited(info: &CallInfo) -> Option<&'static str> {
-    let invited = info.name.is_none() && info.ended == Some(EndReason::KeyChanged);
-    invited.then_some("has another key than the invite names; do not go on, and ask its owner for a fresh invite")
 }
 
 /// Whether a past call is one that the user missed.
@@ -381,7 +269,7 @@ mod tests {
         assert_eq!(calls.current().map(|c| c.info.call), Some(1));
         calls.store(state(2, CallState::Active), 10);
         assert_eq!(calls.current().map(|c| c.info.call), Some(2));
-        assert_eq!(calls.alerting().map(|c| c.info.call), Some(3));
+        assert_eq!(calls.asking().map(|c| c.info.call), Some(3));
     }
 
     #[test]
@@ -409,10 +297,45 @@ mod tests {
         let mut calls = Calls::default();
         calls.store(state(1, CallState::Alerting), 0);
         calls.put_aside(1);
-        assert!(calls.alerting().is_none() && calls.ringing_aside().is_some());
+        assert!(calls.asking().is_none() && calls.asking_aside().is_some());
+        calls.store(state(1, CallState::Alerting), 1);
+        assert!(calls.asking().is_none(), "it only goes on ringing");
         calls.store(state(1, CallState::Ended), 0);
         calls.store(state(1, CallState::Alerting), 0);
-        assert!(calls.alerting().is_some(), "a new call with that number rings again");
+        assert!(calls.asking().is_some(), "a new call with that number rings again");
+    }
+
+    #[test]
+    fn whoever_waits_here_is_not_the_current_call_and_rings_anew_when_the_line_is_free() {
+        let mut calls = Calls::default();
+        calls.store(state(2, CallState::Held), 0);
+        calls.store(state(5, CallState::Waiting), 0);
+        assert_eq!(calls.current().map(|c| c.info.call), Some(2));
+        assert_eq!(calls.asking().map(|c| c.info.call), Some(5));
+        calls.put_aside(5);
+        assert!(calls.asking().is_none());
+        calls.store(state(5, CallState::Alerting), 0);
+        assert_eq!(calls.asking().map(|c| c.info.call), Some(5));
+        let waiting = CallInfo { direction: Direction::Outgoing, ..state(6, CallState::Waiting) };
+        calls.store(waiting, 0);
+        assert_eq!(calls.current().map(|c| c.info.call), Some(6), "our own place in a queue is a call of ours");
+    }
+
+    #[test]
+    fn switching_goes_round_all_calls_that_can_be_talked_in() {
+        let mut calls = Calls::default();
+        let held = |number| CallInfo { held_here: true, ..state(number, CallState::Held) };
+        let next = |calls: &Calls| calls.next().map(|c| c.info.call);
+        calls.store(state(2, CallState::Active), 0);
+        assert_eq!(next(&calls), None);
+        calls.store(held(1), 0);
+        calls.store(held(3), 0);
+        assert_eq!(next(&calls), Some(3));
+        calls.store(held(2), 0);
+        calls.store(state(3, CallState::Active), 0);
+        assert_eq!(next(&calls), Some(1), "after the last comes the first");
+        calls.store(state(7, CallState::Busy), 0);
+        assert_eq!(next(&calls), Some(7));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The command line that `:` opens: the same words as the verbs of the shell.
 
+use dvs_proto::message::UnknownCallers;
+
 use super::keys::Action;
+use super::policy;
 
 /// A command, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,14 @@ pub(crate) enum Command {
     Remove(String),
     /// Block or unblock somebody.
     Block { contact: String, on: bool },
+    /// Answer a contact's calls at once, or no longer.
+    AutoAnswer { contact: String, on: bool },
+    /// A fingerprint that was compared over another way.
+    VerifyFingerprint { contact: String, fingerprint: String },
+    /// Let nobody ring, or let them again.
+    DoNotDisturb(Option<bool>),
+    /// What becomes of unknown callers.
+    UnknownCallers(UnknownCallers),
 }
 
 /// The commands, as the completion offers them and the help prints them: words, arguments, meaning.
@@ -34,11 +45,18 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("decline", "", "refuse the ringing call"),
     ("hangup", "", "end the call"),
     ("hold", "", "hold or resume"),
+    ("switch", "", "talk in the next call, hold this one"),
+    ("wait", "", "wait in the queue of somebody busy"),
+    ("verify", "", "compare keys by voice"),
     ("mute", "[on|off]", "microphone off or on"),
     ("deafen", "[on|off]", "loudspeaker off or on"),
     ("contact add", "NAME ID", "store a contact"),
     ("contact rename", "OLD NEW", "rename a contact"),
     ("contact remove", "NAME", "remove a contact"),
+    ("contact verify", "NAME FINGERPRINT", "compared over another way"),
+    ("contact auto-answer", "NAME on|off", "answer their calls at once"),
+    ("dnd", "[on|off]", "do not disturb: nobody rings"),
+    ("callers", "ring|silent|reject", "what becomes of unknown callers"),
     ("block", "WHO", "refuse somebody's calls"),
     ("unblock", "WHO", "accept them again"),
     ("id", "", "show my ID"),
@@ -64,6 +82,11 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
         ["decline"] => Command::Act(Action::Decline),
         ["hangup"] => Command::Act(Action::HangUp),
         ["hold"] => Command::Act(Action::Hold),
+        ["switch"] => Command::Act(Action::Switch),
+        ["wait"] => Command::Act(Action::Wait),
+        ["verify"] => Command::Act(Action::Verify),
+        ["dnd", rest @ ..] => Command::DoNotDisturb(switch(rest)?),
+        ["callers", word] => Command::UnknownCallers(policy::parse(word).ok_or("say ring, silent or reject")?),
         ["mute", rest @ ..] => Command::Mute(switch(rest)?),
         ["unmute"] => Command::Mute(Some(false)),
         ["deafen", rest @ ..] => Command::Deafen(switch(rest)?),
@@ -74,6 +97,13 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
         ["contact" | "contacts", "add"] => Command::Act(Action::AddContact),
         ["contact" | "contacts", "rename", contact, name] => {
             Command::Rename { contact: (*contact).to_owned(), name: (*name).to_owned() }
+        }
+        ["contact" | "contacts", "auto-answer", who @ .., word] if !who.is_empty() => {
+            let on = switch(&[*word])?.unwrap_or(true);
+            Command::AutoAnswer { contact: who.join(" "), on }
+        }
+        ["contact" | "contacts", "verify", contact, fingerprint @ ..] if !fingerprint.is_empty() => {
+            Command::VerifyFingerprint { contact: (*contact).to_owned(), fingerprint: fingerprint.join(" ") }
         }
         ["contact" | "contacts", "remove", who @ ..] if !who.is_empty() => Command::Remove(who.join(" ")),
         ["block", who @ ..] if !who.is_empty() => Command::Block { contact: who.join(" "), on: true },
@@ -149,10 +179,19 @@ pub(crate) fn complete(line: &str, names: &[&str]) -> String {
 
 /// Where the argument of a command that takes a person begins.
 fn argument_start(line: &str) -> Option<usize> {
-    ["call ", "lookup ", "contact rename ", "contact remove ", "block ", "unblock "]
-        .iter()
-        .find(|c| line.starts_with(**c))
-        .map(|c| c.len())
+    [
+        "call ",
+        "lookup ",
+        "contact rename ",
+        "contact remove ",
+        "contact verify ",
+        "contact auto-answer ",
+        "block ",
+        "unblock ",
+    ]
+    .iter()
+    .find(|c| line.starts_with(**c))
+    .map(|c| c.len())
 }
 
 /// The longest common beginning.
@@ -184,6 +223,12 @@ mod tests {
         assert_eq!(parse("contact add Aunt Mary dvs1x"), Ok(Some(add)));
         let rename = Command::Rename { contact: "Aunt Mary".into(), name: "Mary".into() };
         assert_eq!(parse("contact rename \"Aunt Mary\" Mary"), Ok(Some(rename)));
+        let verify = Command::VerifyFingerprint { contact: "Aunt Mary".into(), fingerprint: "3F9A 11C2".into() };
+        assert_eq!(parse("contact verify \"Aunt Mary\" 3F9A 11C2"), Ok(Some(verify)));
+        let intercom = Command::AutoAnswer { contact: "Aunt Mary".into(), on: false };
+        assert_eq!(parse("contacts auto-answer Aunt Mary off"), Ok(Some(intercom)));
+        assert_eq!(parse("dnd"), Ok(Some(Command::DoNotDisturb(None))));
+        assert_eq!(parse("callers reject"), Ok(Some(Command::UnknownCallers(UnknownCallers::Reject))));
         assert_eq!(parse("   "), Ok(None));
     }
 
@@ -192,6 +237,9 @@ mod tests {
         assert_eq!(parse("call"), Err("usage: call WHO".into()));
         assert_eq!(parse("answer now"), Err("answer takes no arguments".into()));
         assert_eq!(parse("frobnicate"), Err("no command \"frobnicate\"; Tab completes, ? helps".into()));
+        assert_eq!(parse("callers loud"), Err("say ring, silent or reject".into()));
+        assert_eq!(parse("dnd maybe"), Err("say on, off or nothing".into()));
+        assert_eq!(parse("contact verify Bob"), Err("usage: contact verify NAME FINGERPRINT".into()));
         assert_eq!(parse("call \"Aunt"), Err("a quotation mark is missing".into()));
     }
 
@@ -210,7 +258,9 @@ mod tests {
     fn every_offered_command_is_understood() {
         for (command, arguments, _) in COMMANDS {
             let line = match *arguments {
-                "NAME ID" | "OLD NEW" => format!("{command} a b"),
+                "NAME ID" | "OLD NEW" | "NAME FINGERPRINT" => format!("{command} a b"),
+                "NAME on|off" => format!("{command} a on"),
+                "ring|silent|reject" => format!("{command} silent"),
                 "" | "[on|off]" => (*command).to_owned(),
                 _ => format!("{command} a"),
             };

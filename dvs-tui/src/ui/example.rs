@@ -3,7 +3,7 @@
 
 use dvs_proto::message::{
     Audio, CallInfo, CallState, CallStats, ClientInfo, Contact, Direction, EndReason, Identity, Nat, Network, PastCall,
-    Peer, Role, Snapshot, Trust,
+    Peer, Policy, Presence, Role, Snapshot, Trust, Verification, VerifyState,
 };
 
 /// Wednesday, 2025-06-18 14:02:00 UTC.
@@ -27,6 +27,8 @@ pub(crate) fn contact(name: &str, id: &str, trust: Trust, before: Option<u64>) -
         at: Vec::new(),
         via: Vec::new(),
         last_address: None,
+        auto_answer: false,
+        presence: Presence::Unknown,
     }
 }
 
@@ -47,12 +49,26 @@ pub(crate) fn call(direction: Direction) -> CallInfo {
         ended: None,
         lookup_us: outgoing.then_some(180_000),
         ring_us: outgoing.then_some(320_000),
+        held_here: false,
+        held_there: false,
+        attempt: u8::from(outgoing),
+        tries: u8::from(outgoing),
+        can_wait: false,
+        until: None,
+        unstable: false,
     }
 }
 
 /// The call with Alice, talked in for 3 minutes and 27 seconds.
 pub(crate) fn active(direction: Direction) -> CallInfo {
     CallInfo { state: CallState::Active, started: NOON - 214, answered: Some(NOON - 207), ..call(direction) }
+}
+
+/// A comparison of keys in that call.
+pub(crate) fn verification(state: VerifyState) -> Verification {
+    let there = !matches!(state, VerifyState::Exchanging | VerifyState::Failed);
+    let words = if there { ["anchor", "garden", "velvet"].map(Into::into).to_vec() } else { Vec::new() };
+    Verification { call: 1, state, words, digits: if there { "4821071234".into() } else { String::new() } }
 }
 
 /// Figures of a decent call.
@@ -72,6 +88,7 @@ pub(crate) fn stats() -> CallStats {
         tx_bitrate: 29_200,
         rx_bitrate: 31_400,
         mouth_to_ear_us: Some(74_000),
+        epoch: 1,
         ..CallStats::default()
     }
 }
@@ -162,6 +179,8 @@ pub(crate) fn empty() -> Snapshot {
         clients: vec![ClientInfo { client: 7, uid: 1000, name: "pts/1".into() }],
         you: 7,
         contacts_total: 0,
+        policy: Policy::default(),
+        verification: None,
     }
 }
 

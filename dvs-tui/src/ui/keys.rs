@@ -13,8 +13,18 @@ use self::Context as C;
 pub(crate) enum Context {
     /// The pop-up of an incoming call.
     Incoming,
-    /// An incoming call rings, but its pop-up is put aside.
+    /// The notice that somebody waits in our queue.
+    CallWaiting,
+    /// An incoming call rings or waits, but its pop-up is put aside.
     RingingAside,
+    /// The pop-up in which keys are compared.
+    Verify,
+    /// The peer is busy and its queue has room.
+    Busy,
+    /// We wait in the peer's queue.
+    Queued,
+    /// There is another call to talk in.
+    Several,
     /// There is a call of ours, in any state.
     Call,
     /// A call that can be put on hold.
@@ -62,6 +72,24 @@ pub(crate) enum Action {
     CallSelected,
     /// Ask whom to call.
     Dial,
+    /// Wait in the queue of a busy peer.
+    Wait,
+    /// Leave the queue.
+    LeaveQueue,
+    /// Talk in another call.
+    Switch,
+    /// Compare keys by voice.
+    Verify,
+    /// The words are the same on both sides.
+    Matches,
+    /// The words are not the same.
+    Differs,
+    /// Let nobody ring, or let them again.
+    DoNotDisturb,
+    /// The next policy for unknown callers.
+    UnknownCallers,
+    /// Answer the selected contact's calls at once, or no longer.
+    AutoAnswer,
     /// Open the form for a new contact.
     AddContact,
     /// Give the selected contact another name.
@@ -192,7 +220,20 @@ impl Binding {
 
 /// Whether an action is of no use without the daemon.
 pub(crate) fn needs_daemon(action: Action) -> bool {
-    matches!(action, A::CallSelected | A::Dial | A::AddContact | A::Rename | A::Remove | A::Block | A::Mute)
+    matches!(
+        action,
+        A::CallSelected
+            | A::Dial
+            | A::AddContact
+            | A::Rename
+            | A::Remove
+            | A::Block
+            | A::Mute
+            | A::Verify
+            | A::DoNotDisturb
+            | A::UnknownCallers
+            | A::AutoAnswer
+    )
 }
 
 const fn bind(
@@ -223,17 +264,35 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(C::Incoming, HANG_UP, A::Decline, "decline", "decline"),
     bind(C::Incoming, &[ch('i'), key(KeyCode::Esc)], A::Ignore, "ignore", "put the pop-up aside; it goes on ringing"),
     bind(C::Incoming, &[ch('b')], A::BlockCaller, "block", "decline and block the caller"),
+    bind(C::CallWaiting, &[ch('a')], A::Answer, "hold and answer", "answer who waits; the present call is held"),
+    bind(C::CallWaiting, HANG_UP, A::Decline, "decline", "decline who waits"),
+    bind(
+        C::CallWaiting,
+        &[ch('i'), key(KeyCode::Esc)],
+        A::Ignore,
+        "let wait",
+        "put the notice aside; they go on waiting",
+    ),
     bind(C::RingingAside, &[ch('a')], A::Answer, "answer", "answer the call that was put aside"),
+    bind(C::Verify, &[ch('y')], A::Matches, "they match", "the words match: the contact is verified"),
+    bind(C::Verify, &[ch('n')], A::Differs, "they differ", "the words differ: ends the call and warns"),
+    bind(C::Verify, &[key(KeyCode::Esc), ch('q')], A::Close, "later", "leave it open"),
+    bind(C::Busy, &[ch('w')], A::Wait, "wait in queue", "wait in the queue of somebody who is busy"),
+    bind(C::Queued, &[ch('w')], A::LeaveQueue, "leave queue", "leave the queue"),
+    bind(C::Several, &[ch('s')], A::Switch, "switch", "talk in the next call; the present one is held"),
     bind(C::Call, &[ch('m')], A::Mute, "mute", "microphone off or on"),
     bind(C::Call, &[ch('d')], A::Deafen, "deafen", "loudspeaker off or on"),
     bind(C::Talking, &[ch('h')], A::Hold, "hold", "hold or resume"),
     bind(C::Call, HANG_UP, A::HangUp, "hang up", "hang up, without asking; declines a call that only rings"),
     bind(C::Call, &[ctrl('c')], A::LeaveRunning, "leave it running", "quit at once; the call goes on"),
+    bind(C::Talking, &[ch('v')], A::Verify, "verify", "compare keys by voice"),
     bind(C::List, ENTER, A::CallSelected, "call", "call the selected person"),
     bind(C::List, &[ch('n')], A::AddContact, "add", "add a contact"),
     bind(C::Contacts, &[ch('/')], A::Filter, "find", "find in the contacts"),
     bind(C::Contacts, &[ch('e')], A::Rename, "", "rename the selected contact"),
     bind(C::Contacts, &[ch('R'), key(KeyCode::Delete)], A::Remove, "", "remove the selected contact; asks first"),
+    bind(C::Contacts, &[ch('v')], A::Verify, "", "compare the contact's key, in a call with them"),
+    bind(C::Contacts, &[ch('T')], A::AutoAnswer, "", "answer the contact's calls at once, after a tone, or no longer"),
     bind(C::List, &[ch('B')], A::Block, "", "block the selected person, asks first; or unblock"),
     bind(C::List, &[ch('y')], A::Copy, "", "copy the ID of the selected person"),
     bind(C::Main, TAB, A::Next, "", "next pane"),
@@ -250,6 +309,8 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(C::Everywhere, &[ch('L')], A::Log, "log", "everything that happened"),
     bind(C::Everywhere, &[ch(':')], A::Command, "command", "type a command"),
     bind(C::Everywhere, &[ch('m')], A::Mute, "", "microphone off or on, for the next call, too"),
+    bind(C::Everywhere, &[ch('D')], A::DoNotDisturb, "", "do not disturb: nobody rings; or they ring again"),
+    bind(C::Everywhere, &[ch('U')], A::UnknownCallers, "", "unknown callers: ring, silent or reject"),
     bind(C::Everywhere, &[ch('?'), key(KeyCode::F(1))], A::Help, "help", "this page"),
     bind(C::Field, ENTER, A::Submit, "ok", "do it"),
     bind(C::Field, &[key(KeyCode::Tab), key(KeyCode::Down)], A::Next, "", "next field; completes a command"),
@@ -279,9 +340,10 @@ pub(crate) fn action(contexts: &[Context], key: Key) -> Option<Action> {
     })
 }
 
-/// The key to show for `action` where `contexts` hold.
+/// The key to show for `action` where `contexts` hold, if no other action hides it.
 pub(crate) fn shown(contexts: &[Context], action: Action) -> Option<Key> {
-    BINDINGS.iter().find(|b| b.action == action && contexts.contains(&b.context))?.keys.first().copied()
+    let of_action = BINDINGS.iter().filter(|b| b.action == action && contexts.contains(&b.context));
+    of_action.filter_map(Binding::shown).find(|key| self::action(contexts, *key) == Some(action))
 }
 
 /// The hints of a footer, in the order of the page, without the bindings that another context hides. In a
@@ -296,7 +358,10 @@ pub(crate) fn hints(contexts: &[Context]) -> Vec<&'static Binding> {
 /// The parts of the help page, each with the contexts it lists.
 pub(crate) const CHAPTERS: &[(&str, &[Context])] = &[
     ("Incoming call", &[C::Incoming, C::RingingAside]),
-    ("In a call", &[C::Call, C::Talking]),
+    ("Somebody waits while you talk", &[C::CallWaiting]),
+    ("In a call", &[C::Call, C::Talking, C::Several]),
+    ("The other side is busy", &[C::Busy, C::Queued]),
+    ("Comparing keys", &[C::Verify]),
     ("Contacts and recent calls", &[C::List, C::Contacts, C::Main]),
     ("My ID", &[C::MyId]),
     ("Text fields", &[C::Field]),
@@ -325,7 +390,7 @@ mod tests {
             if binding.action == A::Answer {
                 assert!(!binding.keys.contains(&key(KeyCode::Enter)));
             }
-            if matches!(binding.action, A::HangUp | A::Decline | A::Remove) {
+            if matches!(binding.action, A::HangUp | A::Decline | A::Remove | A::Differs | A::Matches) {
                 assert!(binding.keys.iter().all(|k| !moving.contains(k)), "{:?}", binding.action);
             }
         }
@@ -337,6 +402,8 @@ mod tests {
         assert_eq!(action(&[C::Main], ch('d')), Some(A::Dial));
         let hidden = hints(&[C::Call, C::Main]).iter().all(|binding| binding.action != A::Dial);
         assert!(hidden, "a hidden key is not advertised");
+        assert_eq!(shown(&[C::CallWaiting, C::Call], A::HangUp), None, "it would decline whoever waits");
+        assert_eq!(shown(&[C::Call], A::HangUp), Some(ch('x')));
     }
 
     #[test]

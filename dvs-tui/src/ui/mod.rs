@@ -10,7 +10,7 @@
 //! | `keys`, `command` | what can be done, by key and by word |
 //! | `calls`, `people` | the calls; contacts and recent calls, and the selection |
 //! | `screens`, `popups`, `widgets` | drawing |
-//! | `theme`, `trust`, `text`, `time` | how things look and how they are said |
+//! | `theme`, `trust`, `policy`, `presence`, `verify`, `text`, `time` | how things look and how they are said |
 //! | `sanitise` | cleaning of everything that comes from outside |
 //! | `escape` | what is said to the terminal beside the drawing |
 //! | `run`, `terminal`, `link`, `environment` | the shell |
@@ -27,7 +27,9 @@ mod keys;
 mod link;
 pub(crate) mod overlay;
 mod people;
+pub(crate) mod policy;
 mod popups;
+pub(crate) mod presence;
 mod run;
 pub(crate) mod sanitise;
 mod screens;
@@ -36,6 +38,7 @@ pub(crate) mod text;
 mod theme;
 pub(crate) mod time;
 pub(crate) mod trust;
+pub(crate) mod verify;
 mod widgets;
 
 use std::path::PathBuf;

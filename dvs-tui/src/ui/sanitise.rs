@@ -7,7 +7,7 @@
 
 use dvs_proto::message::{
     Audio, CallInfo, ClientInfo, Contact, Event, Failure, Identity, Lookup, Network, PastCall, Peer, Reply, Sighting,
-    Snapshot, Target,
+    Snapshot, Target, Verification,
 };
 use unicode_width::UnicodeWidthChar;
 
@@ -91,8 +91,9 @@ clean_fields! {
     PastCall: peer, name;
     Peer: id, address;
     Sighting: address;
-    Snapshot: version, identity, network, audio, contacts, calls, history, clients;
+    Snapshot: version, identity, network, audio, contacts, calls, history, clients, verification;
     Target: id, hex, name;
+    Verification: words, digits;
 }
 
 impl Clean for Network {
@@ -109,7 +110,7 @@ impl Clean for Network {
 impl Clean for Reply {
     fn clean(&mut self) {
         match self {
-            Self::Done | Self::Switched { .. } | Self::Stats(_) => {}
+            Self::Done | Self::Switched { .. } | Self::Stats(_) | Self::Policy(_) => {}
             Self::Snapshot(snapshot) => snapshot.clean(),
             Self::Target(target) => target.clean(),
             Self::Call(call) => call.clean(),
@@ -118,6 +119,7 @@ impl Clean for Reply {
             Self::Contacts(contacts) => contacts.clean(),
             Self::Network(network) => network.clean(),
             Self::Invite(invite) => invite.clean(),
+            Self::Verification(verification) => verification.clean(),
         }
     }
 }
@@ -138,13 +140,17 @@ impl Clean for Event {
             }
             Self::Activity { text, .. } => text.clean(),
             Self::Lookup(lookup) => lookup.clean(),
-            Self::Levels(_) | Self::Stats(_) => {}
+            Self::Verification(verification) => verification.clean(),
+            Self::Presence { id, .. } => id.clean(),
+            Self::Levels(_) | Self::Stats(_) | Self::Policy(_) => {}
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use dvs_proto::message::{Presence, VerifyState};
+
     use super::*;
 
     #[test]
@@ -200,6 +206,19 @@ mod tests {
         let network = network.cleaned();
         assert_eq!((network.peers[0].id.as_str(), network.peers[0].address.as_str()), ("dvs1[2J", "ab"));
         assert_eq!(network.observed_v6.as_deref(), Some("m"));
+    }
+
+    #[test]
+    fn words_to_compare_and_the_ids_of_contacts_are_cleaned() {
+        let words = vec!["anchor\x1b[2J".to_owned(), "vel\u{202e}vet".to_owned()];
+        let verification = Verification { call: 1, state: VerifyState::Compare, words, digits: "48\x07".into() };
+        let snapshot = Snapshot { verification: Some(verification.clone()), ..crate::ui::example::empty() }.cleaned();
+        let cleaned = snapshot.verification.unwrap();
+        assert_eq!((cleaned.words, cleaned.digits.as_str()), (vec!["anchor[2J".into(), "velvet".into()], "48"));
+        let Event::Verification(cleaned) = Event::Verification(verification).cleaned() else { unreachable!() };
+        assert_eq!(cleaned.words[0], "anchor[2J");
+        let event = Event::Presence { id: "dvs1\x1bc".into(), presence: Presence::Offline };
+        assert_eq!(event.cleaned(), Event::Presence { id: "dvs1c".into(), presence: Presence::Offline });
     }
 
     #[test]

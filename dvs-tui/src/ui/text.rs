@@ -122,6 +122,22 @@ pub(crate) fn join_fitting(groups: Vec<Vec<Span<'static>>>, columns: usize) -> L
     line
 }
 
+/// Groups of spans with two blanks between them, in as many indented lines of at most `columns` as they need.
+pub(crate) fn rows_of(groups: impl Iterator<Item = Vec<Span<'static>>>, columns: usize) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for group in groups {
+        let needed: usize = group.iter().map(|span| width(&span.content)).sum();
+        match lines.last_mut() {
+            Some(line) if line_width(line) + 2 + needed < columns => {
+                line.spans.push(Span::raw("  "));
+                line.spans.extend(group);
+            }
+            _ => lines.push(Line::from_iter([Span::raw(" ")].into_iter().chain(group))),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,13 @@ use crate::failed::Failed;
 use crate::ui::calls;
 
 /// Dials, and follows the call until it rings or fails; with `wait`, until it is over.
-pub(super) fn run(target: String, wait: bool, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
+pub(super) fn run(
+    dial: Request,
+    target: &str,
+    wait: bool,
+    directory: Option<PathBuf>,
+    out: &mut Output,
+) -> Result<(), Failed> {
     let (line, snapshot) = Line::open(directory)?;
     mention_mute(&snapshot.audio);
     let mut follower = Follower {
@@ -28,8 +34,8 @@ pub(super) fn run(target: String, wait: bool, directory: Option<PathBuf>, out: &
         warned: false,
         interrupt: interrupts()?,
     };
-    let reply = follower.line.ask(Request::Dial { target: target.clone() });
-    match reply.map_err(|failed| super::contacts::mistyped(failed, &target, &snapshot.contacts))? {
+    let reply = follower.line.ask(dial);
+    match reply.map_err(|failed| super::contacts::mistyped(failed, target, &snapshot.contacts))? {
         // Its state may be ahead of the events, which tell all steps in order.
         Reply::Call(call) => follower.number = Some(call.call),
         // It is over already; its last event is on the way.
@@ -52,6 +58,9 @@ fn interrupts() -> Result<SignalFd, Failed> {
     SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).map_err(failed)
 }
 
+/// What of a call is worth a line when it changes.
+type Step = (CallState, u8, bool, bool, bool);
+
 /// What comes next.
 enum Next {
     Call(CallInfo),
@@ -65,7 +74,8 @@ struct Follower {
     network: Network,
     wait: bool,
     number: Option<u32>,
-    shown: Option<CallState>,
+    /// What was shown last.
+    shown: Option<Step>,
     /// Whether a trouble with the sound was told.
     warned: bool,
     interrupt: SignalFd,
@@ -81,10 +91,24 @@ impl Follower {
             if self.settled(&call) {
                 return finish(&call, &self.network, out);
             }
-            if self.wait && self.shown != Some(call.state) {
-                self.shown = Some(call.state);
-                out.show(&call, progress)?;
+            let step = (call.state, call.attempt, call.held_here, call.held_there, call.unstable);
+            if self.shown != Some(step) {
+                self.shown = Some(step);
+                self.tell(&call, out)?;
             }
+        }
+    }
+
+    /// Shows how the call stands to whoever stays with it; to others only what makes them wait.
+    fn tell(&self, call: &CallInfo, out: &mut Output) -> Result<(), Failed> {
+        if self.wait {
+            out.show(call, progress)
+        } else if call.state == CallState::Busy {
+            let hint = if call.can_wait { "; to wait in the queue: dvs-tui wait" } else { "" };
+            aside(&format!("{}{hint}", progress(call)));
+            Ok(())
+        } else {
+            Ok(())
         }
     }
 
@@ -146,8 +170,11 @@ impl Follower {
     }
 }
 
-fn progress(call: &CallInfo) -> String {
-    calls::progress(call, who(call))
+/// What goes on in a call, which try it is, and what comes next.
+pub(super) fn progress(call: &CallInfo) -> String {
+    let more = calls::outlook(call, super::history::now()).or_else(|| calls::tries(call));
+    let more = more.map(|more| format!(", {more}")).unwrap_or_default();
+    format!("{}{more}", calls::progress(call, who(call)))
 }
 
 /// The last word on a call.

@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use dvs_proto::message::{Contact, Reply, Request};
+use dvs_proto::message::{Contact, Presence, Reply, Request, Snapshot};
 
 use super::output::{Output, table};
 use crate::attach::{Line, unexpected};
-use crate::cli::ContactVerb;
+use crate::cli::{ContactVerb, Switch};
 use crate::failed::Failed;
-use crate::ui::{time, trust};
+use crate::ui::{presence, time, trust};
 
 /// Shows or changes the address book.
 pub(super) fn run(verb: Option<ContactVerb>, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
@@ -22,10 +22,7 @@ pub(super) fn run(verb: Option<ContactVerb>, directory: Option<PathBuf>, out: &m
             });
         }
         ContactVerb::Show { who } => {
-            let known = find(&who, &snapshot.contacts).ok_or_else(|| {
-                let failed = Failed::not_found(format!("there is no contact named {who:?}"));
-                mistyped(failed, &who, &snapshot.contacts)
-            })?;
+            let known = find_or_say(&who, &snapshot.contacts)?;
             return out.show(known, |contact| details(contact, super::history::now()));
         }
         ContactVerb::Add { name, id } => {
@@ -38,6 +35,17 @@ pub(super) fn run(verb: Option<ContactVerb>, directory: Option<PathBuf>, out: &m
             (Request::ContactRename { contact: who, name }, done)
         }
         ContactVerb::Remove { who } => (Request::ContactRemove { contact: who }, "removed".to_owned()),
+        ContactVerb::Verify { who, fingerprint } if fingerprint.is_empty() => {
+            return verify_by_voice(&mut line, &who, &snapshot, out);
+        }
+        ContactVerb::Verify { who, fingerprint } => {
+            (Request::ContactVerify { contact: who, fingerprint: fingerprint.concat() }, "verified".to_owned())
+        }
+        ContactVerb::AutoAnswer { who, switch } => {
+            let on = switch == Switch::On;
+            let done = if on { "answered at once, after a tone:" } else { "no longer answered at once:" };
+            (Request::ContactAutoAnswer { contact: who, on }, done.to_owned())
+        }
         ContactVerb::Block { who } => (Request::ContactBlock { contact: who, on: true }, "blocked".to_owned()),
         ContactVerb::Unblock { who } => (Request::ContactBlock { contact: who, on: false }, "unblocked".to_owned()),
     };
@@ -47,6 +55,26 @@ pub(super) fn run(verb: Option<ContactVerb>, directory: Option<PathBuf>, out: &m
         other => return Err(unexpected(&other)),
     }
     Ok(())
+}
+
+/// Compares the keys of a contact by voice, if there is a call with it.
+fn verify_by_voice(line: &mut Line, who: &str, known: &Snapshot, out: &mut Output) -> Result<(), Failed> {
+    let contact = find_or_say(who, &known.contacts)?;
+    match super::verify::call_with(&contact.id, known) {
+        Some(call) => super::verify::start(line, known, Some(call.call), out),
+        None => Err(Failed::not_answered(format!(
+            "keys are compared in a call: run dvs-tui call, then dvs-tui verify; or have {} read out dvs-tui id \
+             --fingerprint over another way, and add it to this command",
+            called(contact)
+        ))),
+    }
+}
+
+fn find_or_say<'a>(who: &str, contacts: &'a [Contact]) -> Result<&'a Contact, Failed> {
+    find(who, contacts).ok_or_else(|| {
+        let failed = Failed::not_found(format!("there is no contact named {who:?}"));
+        mistyped(failed, who, contacts)
+    })
 }
 
 /// A contact given by its name in any case, or by its ID.
@@ -77,7 +105,11 @@ fn details(contact: &Contact, now: u64) -> String {
     ];
     let mut add = |label: &str, value: &String| rows.push([label.to_owned(), value.clone()]);
     contact.fingerprint.iter().for_each(|fingerprint| add("fingerprint", fingerprint));
+    presence::in_words(contact.presence).iter().for_each(|presence| add("presence", presence));
     add("seen", &seen);
+    if contact.auto_answer {
+        add("intercom", &"answered at once, after a tone".to_owned());
+    }
     contact.last_address.iter().for_each(|address| add("reached at", address));
     contact.at.iter().for_each(|address| add("invite says at", address));
     contact.via.iter().for_each(|node| add("invite says via", node));
@@ -126,7 +158,13 @@ fn called(contact: &Contact) -> &str {
 
 fn row(contact: &Contact, now: u64) -> [String; 4] {
     let seen = contact.last_seen.map_or_else(|| "never".to_owned(), |at| time::ago(at, now));
-    [contact.name.clone(), contact.id.clone(), trust::words(contact.trust).to_owned(), format!("seen {seen}")]
+    let seen = match contact.presence {
+        Presence::Unknown => format!("seen {seen}"),
+        Presence::Offline => format!("offline, seen {seen}"),
+        Presence::Online { .. } => presence::in_words(contact.presence).unwrap_or_default(),
+    };
+    let intercom = if contact.auto_answer { ", answered at once" } else { "" };
+    [contact.name.clone(), contact.id.clone(), trust::words(contact.trust).to_owned(), format!("{seen}{intercom}")]
 }
 
 #[cfg(test)]
@@ -143,6 +181,17 @@ mod tests {
         assert_eq!(alike("Zoe", &contacts), None);
         assert_eq!(alike("x", &contacts), None);
         assert_eq!((typos("kitten", "sitting"), typos("", "abc"), typos("abc", "")), (3, 3, 3));
+    }
+
+    #[test]
+    fn a_contacts_row_says_whether_it_can_be_reached_and_is_answered_at_once() {
+        let mut bob = snapshot().contacts.remove(1);
+        bob.presence = Presence::Online { rtt_us: 23_000 };
+        bob.auto_answer = true;
+        assert_eq!(row(&bob, NOON)[2..], ["known key, not verified", "online, 23 ms, answered at once"]);
+        bob.presence = Presence::Offline;
+        bob.auto_answer = false;
+        assert_eq!(row(&bob, NOON)[3], "offline, seen 3 h ago");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `dvs-tui answer`, `decline`, `hangup`, `hold`, `mute` and `deafen`
+//! `dvs-tui answer`, `decline`, `switch`, `hangup`, `hold`, `mute` and `deafen`
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::output::{Output, aside, mention_mute};
 use crate::attach::{Line, unexpected};
-use crate::cli::{Switch, Verb};
+use crate::cli::{HoldWord, Switch, Verb};
 use crate::failed::Failed;
 
 /// How long after an answer the sound devices are watched; opening them takes less.
@@ -23,7 +23,7 @@ struct Switched {
 
 /// Does it to the call that is meant.
 pub(super) fn run(verb: &Verb, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
-    let Some(request) = request(verb) else { return Ok(()) };
+    let Some(request) = request(verb)? else { return Ok(()) };
     let (mut line, snapshot) = Line::open(directory)?;
     match line.ask(request)? {
         Reply::Call(call) => {
@@ -52,21 +52,39 @@ fn watch_sound(line: &mut Line, audio: &Audio) -> Result<(), Failed> {
     Ok(())
 }
 
-fn request(verb: &Verb) -> Option<Request> {
-    let on = |switch: &Option<Switch>| switch.map(|switch| switch == Switch::On);
-    Some(match verb {
-        Verb::Answer(which) => Request::Answer { call: which.call },
-        Verb::Decline(which) => Request::Decline { call: which.call },
-        Verb::Hangup(which) => Request::Hangup { call: which.call },
-        Verb::Hold { switch, which } => Request::Hold { call: which.call, on: on(switch) },
-        Verb::Mute { switch } => Request::Mute { on: on(switch) },
-        Verb::Deafen { switch } => Request::Deafen { on: on(switch) },
-        _ => return None,
-    })
+fn request(verb: &Verb) -> Result<Option<Request>, Failed> {
+    Ok(Some(match verb {
+        Verb::Answer(which) => Request::Answer { call: which.number() },
+        Verb::Decline(which) => Request::Decline { call: which.number() },
+        Verb::Switch(which) => Request::Switch { call: which.number() },
+        Verb::Hangup(which) => Request::Hangup { call: which.number() },
+        Verb::Hold { words, call } => hold(words, *call)?,
+        Verb::Mute { switch } => Request::Mute { on: on(*switch) },
+        Verb::Deafen { switch } => Request::Deafen { on: on(*switch) },
+        _ => return Ok(None),
+    }))
+}
+
+/// `None` toggles.
+pub(super) fn on(switch: Option<Switch>) -> Option<bool> {
+    switch.map(|switch| switch == Switch::On)
+}
+
+fn hold(words: &[HoldWord], option: Option<u32>) -> Result<Request, Failed> {
+    let (mut call, mut switch) = (option, None);
+    for word in words {
+        let twice = match *word {
+            HoldWord::Call(number) => call.replace(number).is_some(),
+            HoldWord::Switch(word) => switch.replace(word).is_some(),
+        };
+        if twice {
+            return Err(Failed::usage("say one call at most, and on or off; see: dvs-tui hold --help"));
+        }
+    }
+    Ok(Request::Hold { call, on: on(switch) })
 }
 
 fn outcome(verb: &Verb, call: Option<&CallInfo>) -> String {
-    let off = matches!(verb, Verb::Hold { switch: Some(Switch::Off), .. });
     let held = call.is_some_and(|call| call.state == CallState::Held);
     let what = match verb {
         Verb::Answer(_) => "answered",
@@ -75,7 +93,7 @@ fn outcome(verb: &Verb, call: Option<&CallInfo>) -> String {
         _ if held => "put on hold:",
         _ => "talking with",
     };
-    if let Some(call) = call.filter(|_| off && held) {
+    if let Some(call) = call.filter(|call| held && !call.held_here) {
         return format!("still on hold: {} holds the call and is the one to resume", super::call::who(call));
     }
     format!("{what} {}", call.map_or("the call", super::call::who))
@@ -92,16 +110,37 @@ fn switched(verb: &Verb, on: bool) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use dvs_proto::message::Direction;
+
     use super::*;
-    use crate::cli::WhichCall;
+    use crate::ui::example;
+
+    fn held(words: &[HoldWord], call: Option<u32>) -> Result<Option<Request>, Failed> {
+        request(&Verb::Hold { words: words.to_vec(), call })
+    }
 
     #[test]
     fn a_switch_left_out_toggles() {
-        assert_eq!(request(&Verb::Mute { switch: None }), Some(Request::Mute { on: None }));
-        let which = WhichCall { call: Some(3) };
-        assert_eq!(
-            request(&Verb::Hold { switch: Some(Switch::Off), which }),
-            Some(Request::Hold { call: Some(3), on: Some(false) })
-        );
+        assert_eq!(request(&Verb::Mute { switch: None }), Ok(Some(Request::Mute { on: None })));
+        assert_eq!(held(&[], Some(3)), Ok(Some(Request::Hold { call: Some(3), on: None })));
+    }
+
+    #[test]
+    fn a_hold_names_its_call_once() {
+        let (two, off) = (HoldWord::Call(2), HoldWord::Switch(Switch::Off));
+        let expected = Request::Hold { call: Some(2), on: Some(false) };
+        assert_eq!(held(&[two, off], None), Ok(Some(expected.clone())));
+        assert_eq!(held(&[off], Some(2)), Ok(Some(expected)));
+        assert!(held(&[two, two], None).is_err() && held(&[off, off], None).is_err() && held(&[two], Some(2)).is_err());
+    }
+
+    #[test]
+    fn what_was_done_is_said_with_whom() {
+        let held = CallInfo { state: CallState::Held, held_here: true, ..example::active(Direction::Incoming) };
+        let hold = Verb::Hold { words: Vec::new(), call: None };
+        assert_eq!(outcome(&hold, Some(&held)), "put on hold: Alice");
+        let there = CallInfo { held_here: false, held_there: true, ..held };
+        assert_eq!(outcome(&hold, Some(&there)), "still on hold: Alice holds the call and is the one to resume");
+        assert_eq!(outcome(&hold, Some(&example::active(Direction::Incoming))), "talking with Alice");
     }
 }

@@ -27,6 +27,8 @@ pub(super) fn run(form: &IdForm, local: bool, directory: Option<PathBuf>, out: &
     out.show(&snapshot.identity, |identity| {
         if form.hex {
             identity.hex.clone()
+        } else if form.fingerprint {
+            identity.fingerprint.clone()
         } else if form.invite {
             identity.invite.clone()
         } else if form.qr {

@@ -7,8 +7,10 @@
 //! |---|---|
 //! | `id` | an `Identity` |
 //! | `status` | the `Snapshot` |
-//! | `call`, `answer`, `decline`, `hangup`, `hold` | a `CallInfo`; with `call --wait` one per change |
+//! | `call`, `wait`, `answer`, `decline`, `switch`, `hangup`, `hold` | a `CallInfo`; with `call --wait` one per change |
 //! | `mute`, `deafen` | `{"on":true}` or `{"on":false}` |
+//! | `dnd`, `callers` | the `Policy` |
+//! | `verify`, `contacts verify` without a fingerprint | a `Verification` |
 //! | `contacts` | a `Contact` |
 //! | `history` | a `PastCall` |
 //! | `stats` | a `CallStats` |
@@ -25,11 +27,15 @@ mod history;
 mod id;
 mod lookup;
 mod output;
+mod policy;
+mod queue;
 mod stats;
 mod status;
+mod verify;
 mod watch;
 
 use clap::CommandFactory;
+use dvs_proto::message::Request;
 
 use crate::cli::{Cli, Common, Verb};
 use crate::failed::Failed;
@@ -46,13 +52,20 @@ pub(crate) fn run(verb: Verb, common: &Common) -> Result<(), Failed> {
         Verb::Status => status::status(directory(), &mut out),
         Verb::Network => status::network(directory(), &mut out),
         Verb::Lookup { who } => lookup::run(who, directory(), &mut out),
-        Verb::Call { who, wait } => call::run(who, wait, directory(), &mut out),
+        Verb::Call { who, wait, tries, queue } => {
+            call::run(Request::Dial { target: who.clone(), tries, wait: queue }, &who, wait, directory(), &mut out)
+        }
+        Verb::Wait { which, leave } => queue::run(which.number(), !leave, directory(), &mut out),
+        Verb::Dnd { switch } => policy::disturb(switch, directory(), &mut out),
+        Verb::Callers { policy } => policy::callers(policy, directory(), &mut out),
+        Verb::Verify { step, call } => verify::run(step.unwrap_or_default(), call, directory(), &mut out),
         Verb::Contacts { verb } => contacts::run(verb, directory(), &mut out),
         Verb::History { limit } => history::run(limit, directory(), &mut out),
         Verb::Stats { which, follow } => stats::run(which, follow, directory(), &mut out),
         Verb::Watch { exec } => watch::run(exec, directory(), &mut out),
         Verb::Answer(_)
         | Verb::Decline(_)
+        | Verb::Switch(_)
         | Verb::Hangup(_)
         | Verb::Hold { .. }
         | Verb::Mute { .. }

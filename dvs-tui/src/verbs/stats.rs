@@ -9,15 +9,16 @@ use super::output::{Output, table};
 use crate::attach::{Line, unexpected};
 use crate::cli::WhichCall;
 use crate::failed::Failed;
+use crate::ui::text::plural;
 
 /// Shows the figures of a call; with `follow`, whenever there are new ones.
 pub(super) fn run(which: WhichCall, follow: bool, directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
     let (mut line, snapshot) = Line::open(directory)?;
     if follow {
-        return follow_call(&mut line, which.call, out);
+        return follow_call(&mut line, which.number(), out);
     }
-    let reply = line.ask(Request::Stats { call: which.call }).map_err(|failed| {
-        let never = which.call.is_none() && snapshot.calls.is_empty() && snapshot.history.is_empty();
+    let reply = line.ask(Request::Stats { call: which.number() }).map_err(|failed| {
+        let never = which.number().is_none() && snapshot.calls.is_empty() && snapshot.history.is_empty();
         if failed.is_not_found() && never { Failed::not_found("no call yet") } else { failed }
     });
     match reply? {
@@ -50,6 +51,10 @@ fn loss(stats: &CallStats) -> String {
 
 fn kilobits(bits: u32) -> String {
     format!("{} kbit/s", bits.div_ceil(1000))
+}
+
+fn packets(count: u64) -> String {
+    format!("{count} packet{}", if count == 1 { "" } else { "s" })
 }
 
 /// One line, for following.
@@ -87,11 +92,14 @@ fn in_words(stats: &CallStats) -> String {
         ["buffer", &millis(stats.buffer_us)],
         ["mouth to ear", &optional(stats.mouth_to_ear_us)],
         ["sent", &sizes],
-        ["received", &format!("{} packets", stats.received)],
+        ["received", &packets(stats.received)],
         ["lost", &lost],
         ["rate", &format!("up {}, down {}", kilobits(stats.tx_bitrate), kilobits(stats.rx_bitrate))],
         ["drift", &format!("{} samples inserted, {} removed", stats.stretched, stats.shortened)],
         ["xruns", &stats.xruns.to_string()],
+        ["keys", &format!("renewed {}", plural(stats.epoch, "time"))],
+        ["path", &format!("changed {}", plural(stats.path_changes, "time"))],
+        ["not authentic", &packets(stats.not_authentic)],
     ];
     table(&rows.map(|row| row.map(str::to_owned)))
 }
@@ -109,6 +117,9 @@ mod tests {
             received: 996,
             lost: 4,
             loss_permille: 4,
+            epoch: 3,
+            path_changes: 1,
+            not_authentic: 2,
             tx_bitrate: 31_900,
             rx_bitrate: 32_001,
             ..CallStats::default()
@@ -121,6 +132,15 @@ mod tests {
             brief(&stats()),
             "call 2  rtt 23.4 ms  jitter 4.0 ms  buffer 40.0 ms  loss 0.4 %  up 32 kbit/s  down 33 kbit/s"
         );
-        assert!(in_words(&stats()).contains("lost          4 of 1000 (0.4 %), 0 of them late"));
+        let text = in_words(&stats());
+        for row in [
+            "lost           4 of 1000 (0.4 %), 0 of them late, 0 recovered, 0 concealed",
+            "received       996 packets",
+            "keys           renewed 3 times",
+            "path           changed 1 time",
+            "not authentic  2 packets",
+        ] {
+            assert!(text.lines().any(|line| line == row), "{row}\n{text}");
+        }
     }
 }

@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use dvs_proto::message::{Audio, CallInfo, ClientInfo, Network, Peer, Snapshot};
+use dvs_proto::message::{Audio, CallInfo, ClientInfo, Contact, Network, Peer, Snapshot, Trust, VerifyState};
 
 use super::output::{Output, table};
 use crate::attach::Line;
 use crate::failed::Failed;
 use crate::ui::text::plural;
-use crate::ui::{calls, overlay};
+use crate::ui::{overlay, policy, presence, time, trust, verify};
 
 /// Shows the daemon's state.
 pub(super) fn status(directory: Option<PathBuf>, out: &mut Output) -> Result<(), Failed> {
@@ -31,7 +31,16 @@ fn in_words(snapshot: &Snapshot) -> String {
         ["sound".to_owned(), sound(&snapshot.audio)],
     ];
     rows.extend(snapshot.audio.trouble.iter().map(|trouble| ["trouble".to_owned(), trouble.clone()]));
-    rows.extend(snapshot.calls.iter().map(|call| [format!("call {}", call.call), call_line(call)]));
+    rows.push(["ringing".to_owned(), policy::in_words(snapshot.policy)]);
+    let now = super::history::now();
+    rows.extend(snapshot.calls.iter().map(|call| [format!("call {}", call.call), call_line(call, now)]));
+    let comparing = snapshot.verification.iter().filter(|one| one.state == VerifyState::Compare);
+    rows.extend(comparing.map(|one| {
+        let line = format!("call {}, {}, {}", one.call, verify::words(one), verify::digits(one));
+        ["verify".to_owned(), line]
+    }));
+    let known = snapshot.contacts.iter().filter_map(contact_line);
+    rows.extend(known.map(|line| ["contact".to_owned(), line]));
     rows.extend(snapshot.clients.iter().map(|client| ["client".to_owned(), client_line(client, snapshot.you)]));
     table(&rows)
 }
@@ -52,10 +61,23 @@ fn sound(audio: &Audio) -> String {
     format!("{}{devices}{muted}{deafened}", audio.backend)
 }
 
-fn call_line(call: &CallInfo) -> String {
+/// What is worth knowing of a contact now: whether it can be reached, and that its key changed.
+fn contact_line(contact: &Contact) -> Option<String> {
+    let presence = presence::in_words(contact.presence);
+    let changed = (contact.trust == Trust::Changed).then(|| trust::words(contact.trust).to_owned());
+    let all: Vec<String> = changed.into_iter().chain(presence).collect();
+    (!all.is_empty()).then(|| format!("{} {}", contact.name, all.join(", ")))
+}
+
+fn call_line(call: &CallInfo, now: u64) -> String {
     let route = call.route.as_deref().map(|route| format!(", {route}")).unwrap_or_default();
     let by = call.answered_by.as_deref().map(|who| format!(", answered by {who}")).unwrap_or_default();
-    format!("{}{route}{by}", calls::progress(call, super::call::who(call)))
+    let since = match call.answered {
+        Some(answered) => format!(", for {}", time::timer(now.saturating_sub(answered))),
+        None => format!(", since {}", time::timer(now.saturating_sub(call.started))),
+    };
+    let trust = trust::words(call.trust);
+    format!("{}{since}, {trust}{route}{by}", super::call::progress(call))
 }
 
 fn client_line(client: &ClientInfo, you: u32) -> String {
@@ -106,6 +128,8 @@ fn or_none(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dvs_proto::message::{CallState, Direction, Policy, Presence, UnknownCallers};
+
     use super::*;
     use crate::ui::example;
 
@@ -114,6 +138,36 @@ mod tests {
         let text = in_words(&example::snapshot());
         assert!(text.starts_with("daemon "), "{text}");
         assert!(text.lines().all(|line| line.len() < 120), "{text}");
+    }
+
+    #[test]
+    fn calls_policy_presence_and_words_to_compare_are_rows() {
+        let busy = CallInfo {
+            call: 2,
+            name: Some("Bob".into()),
+            state: CallState::Busy,
+            attempt: 1,
+            tries: 3,
+            until: Some(0),
+            ..example::call(Direction::Outgoing)
+        };
+        let mut state = example::snapshot();
+        state.policy = Policy { do_not_disturb: true, unknown_callers: UnknownCallers::Reject };
+        state.contacts[1].presence = Presence::Online { rtt_us: 23_000 };
+        state.verification = Some(example::verification(VerifyState::Compare));
+        state.calls = vec![CallInfo { unstable: true, ..example::active(Direction::Outgoing) }];
+        let text = in_words(&state);
+        for row in [
+            "ringing  do not disturb: nobody rings, callers are noted as missed; unknown callers are declined",
+            "verify   call 1, anchor  garden  velvet, 48210 71234",
+            "contact  Bob online, 23 ms",
+            "contact  Dave KEY CHANGED",
+        ] {
+            assert!(text.lines().any(|line| line == row), "{row}\n{text}");
+        }
+        assert!(text.contains("call 1   talking with Alice, connection unstable, for "), "{text}");
+        let line = call_line(&busy, example::NOON);
+        assert!(line.starts_with("Bob is in another call, try 2 of 3 in 00:00, since 00:07, verified"), "{line}");
     }
 
     #[test]

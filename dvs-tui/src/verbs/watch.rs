@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use dvs_proto::message::{CallInfo, CallState, Direction, Event};
+use dvs_proto::message::{CallInfo, CallState, Direction, Event, Policy, VerifyState};
 
 use super::output::Output;
 use crate::attach::Line;
 use crate::failed::Failed;
 use crate::ui::text::plural;
-use crate::ui::{calls, overlay};
+use crate::ui::{calls, overlay, policy, presence, verify};
 
 /// Events that wait for their commands; `watch --help` names the number. Reading on keeps the daemon from taking us
 /// for stuck.
@@ -117,6 +117,9 @@ fn variables(event: &Event) -> [(&'static str, String); 5] {
             let state = if lookup.missing.is_none() { "found" } else { "missing" };
             (None, Some(state.to_owned()), Some(&lookup.peer), lookup.name.as_ref())
         }
+        Event::Policy(policy) => (None, Some(state_of(*policy).to_owned()), None, None),
+        Event::Verification(one) => (Some(one.call), Some(verify::word(one.state).to_owned()), None, None),
+        Event::Presence { id, presence } => (None, Some(presence::word(*presence).to_owned()), Some(id), None),
         Event::Audio(_) | Event::Levels(_) | Event::Stats(_) => (None, None, None, None),
     };
     [
@@ -126,6 +129,10 @@ fn variables(event: &Event) -> [(&'static str, String); 5] {
         ("DVS_PEER", peer.cloned().unwrap_or_default()),
         ("DVS_NAME", name.cloned().unwrap_or_default()),
     ]
+}
+
+fn state_of(new: Policy) -> &'static str {
+    if new.do_not_disturb { "do-not-disturb" } else { policy::word(new.unknown_callers) }
 }
 
 fn of_call(call: &CallInfo) -> (Option<u32>, Option<String>, Option<&String>, Option<&String>) {
@@ -148,6 +155,9 @@ fn kind(event: &Event) -> &'static str {
         Event::Levels(_) => "levels",
         Event::Stats(_) => "stats",
         Event::Lookup(_) => "lookup",
+        Event::Policy(_) => "policy",
+        Event::Verification(_) => "verification",
+        Event::Presence { .. } => "presence",
     }
 }
 
@@ -159,7 +169,7 @@ fn in_words(event: &Event) -> String {
                 Some(reason) => {
                     format!("{} with {who} is over: {}", call.call, calls::why(reason, call.direction, who))
                 }
-                None => format!("{} {}", call.call, calls::progress(call, who)),
+                None => format!("{} {}", call.call, super::call::progress(call)),
             }
         }
         Event::Network(network) => {
@@ -175,7 +185,21 @@ fn in_words(event: &Event) -> String {
         Event::ClientAttached(client) | Event::ClientGone(client) => {
             format!("{} {}, user {}", client.client, client.name, client.uid)
         }
-        Event::Acted { client, action, .. } => format!("{} {action}", client.name),
+        Event::Acted { client, action, call } => {
+            let call = call.map(|call| format!(", call {call}")).unwrap_or_default();
+            format!("{} {action}{call}", client.name)
+        }
+        Event::Policy(new) => policy::in_words(*new),
+        Event::Verification(one) => {
+            let words = match one.state {
+                VerifyState::Compare => format!(" {}, {}", verify::words(one), verify::digits(one)),
+                _ => String::new(),
+            };
+            format!("call {} {}{words}", one.call, verify::word(one.state))
+        }
+        Event::Presence { id, presence } => {
+            format!("{id} {}", presence::in_words(*presence).as_deref().unwrap_or("unknown"))
+        }
         Event::Activity { text, .. } => text.clone(),
         Event::Lookup(lookup) => {
             let who = lookup.name.as_ref().unwrap_or(&lookup.peer);
@@ -191,7 +215,7 @@ fn in_words(event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dvs_proto::message::ClientInfo;
+    use dvs_proto::message::{ClientInfo, Presence};
 
     use super::*;
     use crate::ui::example;
@@ -241,6 +265,7 @@ mod tests {
         let help = cli.find_subcommand_mut("watch").unwrap().render_long_help().to_string();
         for state in "lookup connecting calling ringing alerting busy waiting active held reconnecting ending ended"
             .split(' ')
+            .chain(["policy", "verification", "presence", "do-not-disturb", "compare", "differs", "offline", "silent"])
             .chain(["contact-removed", "client-gone", "acted", "history", "audio", "network", "activity", "lookup"])
             .chain(["DVS_EVENT", "DVS_CALL", "DVS_STATE", "DVS_PEER", "DVS_NAME", "1000"])
         {
@@ -253,6 +278,15 @@ mod tests {
         let call = CallInfo { state: CallState::Alerting, ..example::call(Direction::Incoming) };
         assert!(in_words(&Event::Call(call)).ends_with("is calling"));
         let client = ClientInfo { client: 1, uid: 1000, name: "pts/3".into() };
-        assert_eq!(in_words(&Event::ClientAttached(client)), "client-attached 1 pts/3, user 1000");
+        assert_eq!(in_words(&Event::ClientAttached(client.clone())), "client-attached 1 pts/3, user 1000");
+        let acted = Event::Acted { client, action: "switched".into(), call: Some(2) };
+        assert_eq!(in_words(&acted), "acted pts/3 switched, call 2");
+        let words = in_words(&Event::Verification(example::verification(VerifyState::Compare)));
+        assert_eq!(words, "verification call 1 compare anchor  garden  velvet, 48210 71234");
+        let presence = Presence::Online { rtt_us: 23_000 };
+        assert_eq!(in_words(&Event::Presence { id: "dvs1q".into(), presence }), "presence dvs1q online, 23 ms");
+        let policy = Event::Policy(Policy { do_not_disturb: true, ..Policy::default() });
+        assert!(in_words(&policy).starts_with("policy do not disturb"));
+        assert_eq!(variables(&policy)[2].1, "do-not-disturb");
     }
 }

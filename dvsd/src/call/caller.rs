@@ -3,11 +3,12 @@
 
 use super::state::{Call, Consent, Desk, Phase};
 use super::view::{Direction, EndCause, State};
-use super::{CallEvent, CallKey, CallNumber};
+use super::{CallEvent, CallKey, CallNumber, DialOptions, MAX_TRIES};
+use crate::time::Instant;
 use crate::wire::control::{Frame, Reason};
 
-/// What a caller waits for. A busy peer will add two states (asking for a place in its queue, having one).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
     /// The overlay's answer.
     Lookup,
@@ -17,6 +18,17 @@ pub(super) enum Caller {
     Calling,
     /// The answer.
     Ringing,
+    /// The end of the peer's other call: for the next try, or until the user decides what to do.
+    Busy,
+    /// What the peer says to our wish to wait.
+    WaitAsk,
+    /// Our turn in the peer's queue.
+    Waiting {
+        /// When our place lapses.
+        until: Instant,
+        /// Whether it has been asked for again.
+        renewing: bool,
+    },
 }
 
 impl Caller {
@@ -26,14 +38,24 @@ impl Caller {
             Self::Connecting => State::Connecting,
             Self::Calling => State::Calling,
             Self::Ringing => State::Ringing,
+            Self::Busy | Self::WaitAsk => State::Busy,
+            Self::Waiting { .. } => State::Waiting,
         }
     }
 }
 
 impl Call {
     /// The user dials.
-    pub(super) fn dial(number: CallNumber, key: CallKey, call_id: u32, desk: &mut Desk<'_>) -> Self {
+    pub(super) fn dial(
+        number: CallNumber,
+        key: CallKey,
+        call_id: u32,
+        options: DialOptions,
+        desk: &mut Desk<'_>,
+    ) -> Self {
         let mut call = Self::new(number, key, Direction::Outgoing, call_id, Phase::Caller(Caller::Lookup), desk);
+        call.tries = options.tries.unwrap_or(desk.config.max_tries).clamp(1, MAX_TRIES);
+        call.wait = options.wait;
         call.consent = Some(Consent::Dialled);
         desk.events.push_back(CallEvent::FindPeer { key, number });
         call
@@ -67,38 +89,38 @@ impl Call {
     }
 
     pub(super) fn invite(&self, desk: &mut Desk<'_>) {
-        let max_tries = desk.config.max_tries.max(1);
-        self.send(Frame::CallInitiate { call_id: self.call_id, attempt: self.attempt, max_tries }, desk);
+        let Self { call_id, attempt, tries, .. } = *self;
+        self.send(Frame::CallInitiate { call_id, attempt, max_tries: tries }, desk);
     }
 
-    /// CALL_INITIATE_REPLY. A late one, after the answer or the hang-up, changes nothing.
+    /// CALL_INITIATE_REPLY. It also says that it is our turn in the queue. A late one, after the answer or the hang-up,
+    /// changes nothing.
     pub(super) fn replied(&mut self, ok: bool, reason: Reason, desk: &Desk<'_>) {
         match self.phase {
-            Phase::Caller(Caller::Calling) if ok => {
-                self.rang_after = Some(desk.now.mono.since(self.started.mono));
+            Phase::Caller(Caller::Ringing) if ok => {}
+            Phase::Caller(_) if ok && self.is_known_there() => {
+                self.rang_after.get_or_insert(desk.now.mono.since(self.started.mono));
                 self.enter(Phase::Caller(Caller::Ringing), desk);
             }
-            Phase::Caller(_) if !ok && self.is_invited() => self.end(EndCause::told(reason), desk),
+            Phase::Caller(_) if self.is_known_there() => self.end(EndCause::told(reason), desk),
             _ => {}
         }
     }
 
     /// CALL_ANSWER. It may come without a reply before it.
     pub(super) fn peer_answered(&mut self, desk: &Desk<'_>) {
-        if self.is_invited() {
+        if self.is_known_there() {
             self.rang_after.get_or_insert(desk.now.mono.since(self.started.mono));
             self.talk(desk);
         }
     }
 
-    /// CALL_BUSY.
-    pub(super) fn peer_busy(&mut self, desk: &Desk<'_>) {
-        if self.is_invited() {
-            self.end(EndCause::Busy, desk);
-        }
+    /// Whether the peer has our invitation, or will, and has not answered it yet.
+    fn is_known_there(&self) -> bool {
+        matches!(self.phase, Phase::Caller(caller) if !matches!(caller, Caller::Lookup | Caller::Connecting))
     }
 
-    /// Whether the peer has our invitation, or will, and has not answered it.
+    /// The same, and that it has not said "busy" either.
     pub(super) fn is_invited(&self) -> bool {
         matches!(self.phase, Phase::Caller(Caller::Calling | Caller::Ringing))
     }

@@ -24,6 +24,8 @@ impl Call {
     pub(super) fn hang_up(&mut self, cause: EndCause, desk: &mut Desk<'_>) {
         match self.phase {
             Phase::Caller(Caller::Lookup | Caller::Connecting) => self.end(cause, desk),
+            // Nothing rings there: the peer is told, lest it keeps a place for us, but nobody waits for it to confirm.
+            Phase::Caller(Caller::Busy) => self.give_up(cause, desk),
             Phase::Callee(_) => self.refuse(Reason::Declined, EndCause::DeclinedHere, desk),
             Phase::Caller(_) | Phase::Talking => {
                 self.send(Frame::CallTerminate { call_id: self.call_id, reason: cause.to_tell() }, desk);
@@ -86,10 +88,12 @@ impl Call {
         }
     }
 
-    /// The session was lost, or is back. Ringing goes on meanwhile; its own limit holds.
+    /// The session was lost, or is back. Ringing and waiting go on meanwhile; their own limits hold.
     pub(super) fn set_lost(&mut self, lost: bool, desk: &Desk<'_>) {
-        if self.phase == Phase::Talking && self.lost != lost {
-            self.lost = lost;
+        let changed = self.lost != lost;
+        self.lost = lost;
+        self.unstable &= lost;
+        if changed && self.phase == Phase::Talking {
             self.restart_timer(desk);
         }
     }
@@ -104,7 +108,8 @@ impl Call {
             Phase::Talking if replaced => self.set_lost(true, desk),
             _ if replaced => {}
             _ => {
-                self.may_return = matches!(self.phase, Phase::Callee(Callee::Alerting | Callee::Silent));
+                self.may_return =
+                    matches!(self.phase, Phase::Callee(callee) if !matches!(callee, Callee::Refusing { .. }));
                 self.end(self.unanswered(EndCause::told(reason)), desk);
             }
         }
@@ -115,8 +120,13 @@ impl Call {
     pub(super) fn repeat(&mut self, desk: &mut Desk<'_>) {
         self.set_lost(false, desk);
         match self.phase {
-            Phase::Caller(Caller::Calling | Caller::Ringing) => self.invite(desk),
-            Phase::Callee(Callee::Alerting | Callee::Silent) => self.invited_again(0, desk),
+            Phase::Caller(Caller::Calling | Caller::Ringing | Caller::Busy) => self.invite(desk),
+            Phase::Caller(Caller::WaitAsk | Caller::Waiting { .. }) => {
+                self.invite(desk);
+                self.send_waiting(true, desk);
+            }
+            Phase::Callee(Callee::Alerting | Callee::Silent | Callee::Told) => self.invited_again(0, desk),
+            Phase::Callee(Callee::Queued { .. }) => self.confirm_place(desk),
             Phase::Talking => {
                 if !self.ours {
                     self.invited_again(0, desk);
@@ -126,7 +136,9 @@ impl Call {
             Phase::Ending(cause) => {
                 self.send(Frame::CallTerminate { call_id: self.call_id, reason: cause.to_tell() }, desk);
             }
-            Phase::Caller(_) | Phase::Callee(_) | Phase::Ended(_) => {}
+            Phase::Caller(Caller::Lookup | Caller::Connecting)
+            | Phase::Callee(Callee::Refusing { .. })
+            | Phase::Ended(_) => {}
         }
     }
 }

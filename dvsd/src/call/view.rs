@@ -10,7 +10,7 @@ use crate::time::Now;
 use crate::wire::control::Reason;
 
 /// Who dialled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// We did.
     Outgoing,
@@ -19,7 +19,7 @@ pub enum Direction {
 }
 
 /// The states of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// Looking for the peer in the overlay.
     Lookup,
@@ -31,9 +31,10 @@ pub enum State {
     Ringing,
     /// We ring.
     Alerting,
-    /// The peer is in another call. Not reached yet: a busy peer ends the call.
+    /// Outgoing: the peer is in another call; it is called again, or the user may ask for a place in its queue. Incoming:
+    /// the peer called while we were in another call and was told so; it may be answered all the same.
     Busy,
-    /// In the peer's queue. Not reached yet.
+    /// Outgoing: in the peer's queue. Incoming: the peer waits in ours.
     Waiting,
     /// Talking.
     Active,
@@ -48,7 +49,7 @@ pub enum State {
 }
 
 /// Why a call is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EndCause {
     /// We hung up.
     HungUp,
@@ -186,6 +187,7 @@ impl EndCause {
             Self::GoingAway => Reason::GoingAway,
             Self::MediaFailure => Reason::MediaFailure,
             Self::NoAnswer | Self::NoReply => Reason::Timeout,
+            Self::Busy => Reason::Busy,
             _ => Reason::Normal,
         }
     }
@@ -203,7 +205,7 @@ impl fmt::Display for EndCause {
 }
 
 /// A call at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallView {
     /// Its number.
     pub number: CallNumber,
@@ -219,6 +221,17 @@ pub struct CallView {
     pub held_here: bool,
     /// Whether the peer holds it.
     pub held_there: bool,
+    /// Which attempt this is, from 1.
+    pub attempt: u8,
+    /// How many attempts the caller intends, from 1.
+    pub tries: u8,
+    /// In [`State::Busy`], outgoing: the peer has room in its queue.
+    pub can_wait: bool,
+    /// [`State::Busy`], outgoing: when the next try is made or, without one, the call given up. [`State::Waiting`]: when
+    /// the place in the queue lapses, unless it is renewed.
+    pub until: Option<Now>,
+    /// Nothing was heard from the peer for some seconds; it is not given up yet.
+    pub unstable: bool,
     /// When it was dialled or came in.
     pub started: Now,
     /// When it was answered.

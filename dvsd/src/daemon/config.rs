@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use dvsd::call::MAX_TRIES;
 use dvsd::id::HostPort;
 use dvsd::wire::DEFAULT_PORT;
 use serde::de::Error;
@@ -133,17 +134,27 @@ impl Default for Media {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Calls {
-    /// What happens when somebody who is no contact calls.
+    /// What happens when somebody who is no contact calls, until a user says otherwise.
     pub(crate) unknown_callers: UnknownCallers,
+    /// Whether nobody is to be disturbed, until a user says otherwise.
+    pub(crate) do_not_disturb: bool,
     /// Whether calls of contacts are answered at once.
     pub(crate) auto_answer: bool,
     /// Seconds a dialled call may ring, 5 to 60.
     pub(crate) ring_seconds: u64,
+    /// How often a dial is tried while the peer is in another call, 1 to 20.
+    pub(crate) tries: u8,
 }
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { unknown_callers: UnknownCallers::Silent, auto_answer: false, ring_seconds: 60 }
+        Self {
+            unknown_callers: UnknownCallers::Silent,
+            do_not_disturb: false,
+            auto_answer: false,
+            ring_seconds: 60,
+            tries: 1,
+        }
     }
 }
 
@@ -221,6 +232,9 @@ impl Config {
         if !(5..=60).contains(&self.calls.ring_seconds) {
             bail!("[calls] ring_seconds: {} is not between 5 and 60", self.calls.ring_seconds);
         }
+        if !(1..=MAX_TRIES).contains(&self.calls.tries) {
+            bail!("[calls] tries: {} is not between 1 and {MAX_TRIES}", self.calls.tries);
+        }
         Ok(())
     }
 }
@@ -261,6 +275,8 @@ mod tests {
         assert!(error("[media]\nbitrate = 500\n").contains("[media] bitrate"));
         assert!(error("[media]\ncomplexity = 11\n").contains("[media] complexity"));
         assert!(error("[calls]\nring_seconds = 0\n").contains("[calls] ring_seconds"));
+        assert!(error("[calls]\ntries = 0\n").contains("[calls] tries"));
+        assert!(error("[calls]\ntries = 21\n").contains("[calls] tries"));
         assert!(error("[network]\nbootstrap = [\"host\"]\n").contains("[network] bootstrap"));
         for seconds in [9, 901] {
             assert!(error(&format!("[network]\nrekey_seconds = {seconds}\n")).contains("[network] rekey_seconds"));

@@ -25,6 +25,7 @@ mod store;
 mod surroundings;
 mod systemd;
 mod talks;
+mod trust;
 mod udp;
 
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use dvs_proto::message;
 use dvsd::call::CallNumber;
 use dvsd::id::{HostPort, ID_LEN, Invite, NodeId};
-use dvsd::node::{self, CallConfig, Event, Input, Node, Output, PeopleConfig};
+use dvsd::node::{self, CallConfig, Event, Input, Node, Output, PeopleConfig, Policy};
 use dvsd::path::Path;
 use dvsd::random::Random;
 use dvsd::routing::RoutingConfig;
@@ -45,6 +45,8 @@ pub(crate) struct Service {
     pub(crate) node: Node,
     pub(crate) world: World,
     pub(crate) desk: Desk,
+    /// What happens with callers, as the store knows it.
+    pub(crate) policy: Policy,
     events: Vec<Event>,
     deadline: Option<Instant>,
     next_tick: Option<Instant>,
@@ -85,7 +87,9 @@ impl Service {
         let nodes_file = state.join("nodes");
         let saved = nodes_file::load(&nodes_file);
         let changes = Watch::start();
-        let mut node = Node::new(identity, node_config(config, udp.local(), loaded.contacts), clock::now(), random);
+        let policy = loaded.chosen.over(configured_policy(config));
+        let node_config = node_config(config, policy, udp.local(), loaded.contacts);
+        let mut node = Node::new(identity, node_config, clock::now(), random);
         node.set_rekey_after(Duration::from_secs(config.network.rekey_seconds));
         let world = World { udp, server, store, talks, resolver };
         let desk = Desk::new(loaded.history, convert::part(config));
@@ -93,6 +97,7 @@ impl Service {
             node,
             world,
             desk,
+            policy,
             events: Vec::new(),
             deadline: None,
             next_tick: None,
@@ -277,6 +282,7 @@ impl Service {
                 self.tell();
             }
         }
+        self.watched();
     }
 
     /// Ends all calls and sessions; what is to be said to the peers is sent.
@@ -342,7 +348,7 @@ impl Service {
         self.next_tick = running.then(|| clock::now().mono + TICK);
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    pub(crate) fn input(&mut self, input: Input<'_>) {
         let drain = self.node.handle(input, clock::now());
         self.deadline = self.world.carry_out(drain, &mut self.events);
         self.tell();
@@ -376,7 +382,7 @@ impl World {
                     Path::Tunnel(_) => tracing::debug!("no tunnels yet"),
                 },
                 Output::Play { call, seq, payload } => self.talks.play(call, seq, &payload),
-                Output::StartAudio { call } => self.talks.start(call),
+                Output::StartAudio { call, announce } => self.talks.start(call, announce),
                 Output::StopAudio { call } => self.talks.stop(call),
                 Output::PeerReport { call, report } => self.talks.peer_report(call, &report),
                 Output::Event(event) => events.push(event),
@@ -393,16 +399,22 @@ fn split(hints: &[HostPort]) -> (Vec<SocketAddr>, Vec<HostPort>) {
     (hints.iter().filter_map(address).collect(), names)
 }
 
-fn node_config(config: &Config, local: SocketAddr, contacts: Vec<node::Contact>) -> node::Config {
+/// What happens with callers unless users have chosen otherwise.
+const fn configured_policy(config: &Config) -> Policy {
     let unknown_callers = match config.calls.unknown_callers {
         UnknownCallers::Ring => dvsd::people::UnknownCallers::Ring,
         UnknownCallers::Silent => dvsd::people::UnknownCallers::Silent,
         UnknownCallers::Reject => dvsd::people::UnknownCallers::Reject,
     };
+    Policy { do_not_disturb: config.calls.do_not_disturb, unknown_callers }
+}
+
+fn node_config(config: &Config, policy: Policy, local: SocketAddr, contacts: Vec<node::Contact>) -> node::Config {
     node::Config {
-        call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), ..CallConfig::default() },
+        call: CallConfig { ring: Duration::from_secs(config.calls.ring_seconds), max_tries: config.calls.tries },
         people: PeopleConfig {
-            unknown_callers,
+            unknown_callers: policy.unknown_callers,
+            do_not_disturb: policy.do_not_disturb,
             auto_answer: config.calls.auto_answer,
             refuse_all: config.network.role == Role::Seed,
         },

@@ -174,6 +174,7 @@ impl Talks {
             playback: config.audio.playback.clone(),
             encoder,
             resumed: false,
+            announce: false,
         };
         Ok(Self {
             config,
@@ -186,10 +187,11 @@ impl Talks {
         })
     }
 
-    /// Opens the devices for `call`. Trouble with them never ends the call.
-    pub(crate) fn start(&mut self, call: CallNumber) {
+    /// Opens the devices for `call`, with an announcement first if it was answered without asking. Trouble with them never
+    /// ends the call.
+    pub(crate) fn start(&mut self, call: CallNumber, announce: bool) {
         let before = self.ended.get(&call).copied();
-        let config = AudioConfig { resumed: before.is_some(), ..self.config.clone() };
+        let config = AudioConfig { resumed: before.is_some(), announce, ..self.config.clone() };
         match audio::start(config, self.captured.handle()) {
             Ok(audio) => {
                 tracing::info!(call = call.0, "microphone and loudspeaker in use");

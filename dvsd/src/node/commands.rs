@@ -5,7 +5,10 @@ use core::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::{CallError, CallNumber, Contact, DialError, Drain, EndCause, MAIN, Node, PeopleError};
+use super::{
+    CallError, CallNumber, Contact, DialError, DialOptions, Drain, EndCause, MAIN, Node, PeopleError, Policy,
+    UnknownCallers,
+};
 
 use crate::call::CallKey;
 use crate::id::{Fingerprint, NodeId};
@@ -43,6 +46,7 @@ impl Node {
         } else if self.lookups.len() >= MAX_LOOKUPS && !self.lookups.contains_key(&peer) {
             Err(LookUpError::TooMany)
         } else {
+            self.presence_yields(peer);
             self.lookups.entry(peer).or_insert(now.mono);
             self.unresolved.insert(peer, hints.to_follow);
             self.routing.find(peer, hints.addresses, now, &mut self.random);
@@ -59,12 +63,13 @@ impl Node {
         peer: NodeId,
         fingerprint: Option<Fingerprint>,
         hints: Hints<'_>,
+        options: DialOptions,
         now: Now,
     ) -> (Result<CallNumber, DialError>, Drain<'_>) {
-        let number = self.calls.dial(CallKey { local: MAIN, peer }, now, &mut self.random);
+        let number = self.calls.dial(CallKey { local: MAIN, peer }, options, now, &mut self.random);
         if number.is_ok() {
             if fingerprint.is_some() {
-                self.sessions.pin(peer, fingerprint);
+                self.pin(peer, fingerprint, now);
             }
             self.hints.insert(peer, hints.addresses.to_vec());
             self.unresolved.insert(peer, hints.to_follow);
@@ -72,13 +77,25 @@ impl Node {
         (number, self.drain(now))
     }
 
-    /// Answers the call that rings.
+    /// Asks for a place in the queue of a busy peer, or leaves it.
+    pub fn wait(&mut self, call: Option<CallNumber>, on: bool, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
+        let outcome = self.calls.wait(call, on, now);
+        (outcome, self.drain(now))
+    }
+
+    /// Talks in another call, held here or with somebody who rings or waits; the one that is talked is held.
+    pub fn switch(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
+        let outcome = self.calls.switch(call, now);
+        (outcome, self.drain(now))
+    }
+
+    /// Answers the call that rings, or a caller who waits; a call that is talked is held.
     pub fn answer(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
         let outcome = self.calls.answer(call, now);
         (outcome, self.drain(now))
     }
 
-    /// Refuses the call that rings.
+    /// Refuses the call that rings, or a caller who waits.
     pub fn decline(&mut self, call: Option<CallNumber>, now: Now) -> (Result<CallNumber, CallError>, Drain<'_>) {
         let outcome = self.calls.decline(call, now);
         (outcome, self.drain(now))
@@ -90,7 +107,7 @@ impl Node {
         (outcome, self.drain(now))
     }
 
-    /// Puts a call on hold or resumes it; `None` toggles.
+    /// Puts a call on hold or resumes it; `None` toggles. Resuming one holds the other that is talked.
     pub fn hold(
         &mut self,
         call: Option<CallNumber>,
@@ -125,6 +142,40 @@ impl Node {
         if let (true, Ok(contact)) = (on, &outcome) {
             self.calls.abort(CallKey { local: MAIN, peer: contact.id }, EndCause::Blocked, now);
         }
+        (outcome, self.drain(now))
+    }
+
+    /// Whether nobody is to be disturbed from now on.
+    pub fn set_do_not_disturb(&mut self, on: bool, now: Now) -> ((), Drain<'_>) {
+        self.people.set_do_not_disturb(on);
+        ((), self.drain(now))
+    }
+
+    /// What happens from now on with callers that are no contacts.
+    pub fn set_unknown_callers(&mut self, unknown_callers: UnknownCallers, now: Now) -> ((), Drain<'_>) {
+        self.people.set_unknown_callers(unknown_callers);
+        ((), self.drain(now))
+    }
+
+    /// What users have chosen about callers.
+    pub const fn policy(&self) -> Policy {
+        self.people.policy()
+    }
+
+    /// Whether a contact's calls are answered without asking, after an announcement.
+    pub fn set_auto_answer(&mut self, contact: &str, on: bool, now: Now) -> (Result<Contact, PeopleError>, Drain<'_>) {
+        let outcome = self.people.set_auto_answer(contact, on);
+        (outcome, self.drain(now))
+    }
+
+    /// The user compared a contact's fingerprint with its owner by another way; see [`People::verify`](crate::people::People::verify).
+    pub fn verify_contact(
+        &mut self,
+        contact: &str,
+        fingerprint: Fingerprint,
+        now: Now,
+    ) -> (Result<Contact, PeopleError>, Drain<'_>) {
+        let outcome = self.people.verify(contact, fingerprint);
         (outcome, self.drain(now))
     }
 }

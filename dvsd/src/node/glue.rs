@@ -3,9 +3,10 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use super::{Event, LookedUp, MAIN, Node, Output};
-use crate::call::{CallEvent, CallKey, CallNumber, EndCause, State, Verdict};
+use crate::call::{CallEvent, CallKey, CallNumber, Direction, EndCause, State, Verdict};
 use crate::id::{Fingerprint, NodeId};
 use crate::path::Path;
 use crate::people::{self, PeopleEvent};
@@ -21,7 +22,7 @@ impl Node {
     /// Passes events between the layers until all are silent, then collects what is to be sent.
     pub(super) fn pump(&mut self, now: Now) {
         for _ in 0..MAX_ROUNDS {
-            let busy = self.pump_routing(now) | self.pump_sessions(now) | self.pump_calls(now) | self.pump_people();
+            let busy = self.pump_routing(now) | self.pump_sessions(now) | self.pump_calls(now) | self.pump_people(now);
             if !busy {
                 break;
             }
@@ -38,13 +39,24 @@ impl Node {
         let Some(event) = self.routing.poll_event() else { return false };
         match event {
             RoutingEvent::Found { target, addresses, took } => {
+                if self.presence_found(target, &addresses, now) {
+                    return true;
+                }
                 self.looked_up(target, addresses.clone(), Some(took), None, now);
-                let paths = addresses.into_iter().map(|(address, rtt)| (Path::direct(address), Some(rtt)));
-                self.found.entry(target).or_default().extend(paths);
+                if self.calls.calls().any(|call| call.key.peer == target) {
+                    let paths = addresses.into_iter().map(|(address, rtt)| (Path::direct(address), Some(rtt)));
+                    self.found.entry(target).or_default().extend(paths);
+                }
                 self.peer_found(CallKey { local: MAIN, peer: target }, now);
             }
-            RoutingEvent::NotFound { target, why } => self.not_found(CallKey { local: MAIN, peer: target }, why, now),
+            RoutingEvent::NotFound { target, why } => {
+                self.presence_missing(target, why, now);
+                self.not_found(CallKey { local: MAIN, peer: target }, why, now);
+            }
             RoutingEvent::Online | RoutingEvent::Offline | RoutingEvent::ObservedChanged(_) => {
+                if !matches!(event, RoutingEvent::ObservedChanged(_)) {
+                    self.presence_network(event == RoutingEvent::Online);
+                }
                 self.outputs.push_back(Output::Event(Event::Network));
             }
         }
@@ -129,7 +141,9 @@ impl Node {
             SessionEvent::KeyChanged { peer, .. } => self.strange_key(peer),
             SessionEvent::Frame { session, frame } => self.frame_arrived(session, frame, now),
             SessionEvent::Media { session, seq, payload } => self.media_arrived(session, seq, payload),
-            SessionEvent::Unstable { .. } => {}
+            SessionEvent::Unstable { session } => {
+                self.with_key(session, |node, key| node.calls.session_unstable(key, true, now));
+            }
             SessionEvent::Lost { session } => self.with_key(session, |node, key| node.calls.session_lost(key, now)),
             SessionEvent::Recovered { session } => {
                 self.with_key(session, |node, key| node.calls.session_recovered(key, now));
@@ -137,11 +151,13 @@ impl Node {
             SessionEvent::Moved { from, to } => {
                 if let Some(key) = self.peers.remove(&from) {
                     self.peers.insert(to, key);
+                    self.verify_interrupted(key);
                     self.calls.session_moved(key, now);
                 }
             }
             SessionEvent::Closed { session, reason } => {
                 if let Some(key) = self.peers.remove(&session) {
+                    self.verify_interrupted(key);
                     self.calls.session_closed(key, reason, now);
                 }
             }
@@ -155,6 +171,7 @@ impl Node {
             self.key_changed(key, now);
         } else {
             self.routing.cancel(key.peer);
+            self.presence_session(key.peer);
             self.peers.insert(session, key);
             self.calls.session_up(key, now);
         }
@@ -197,9 +214,12 @@ impl Node {
                     self.outputs.push_back(Output::PeerReport { call, report });
                 }
             }
+            Frame::VerifyCommit { .. } | Frame::VerifyNonce { .. } | Frame::VerifyReveal { .. } => {
+                self.verify_frame(session, key, &frame, now);
+            }
             frame => {
-                let people = &mut self.people;
-                let verdict = || verdict(people.verdict(key.peer, now));
+                let (people, unasked) = (&mut self.people, &mut self.unasked);
+                let verdict = || verdict(people.verdict(key.peer, now), key, unasked);
                 self.calls.handle_frame(key, frame, verdict, now, &mut self.random);
             }
         }
@@ -224,7 +244,8 @@ impl Node {
             CallEvent::StartMedia { key, number, .. } => {
                 self.talking.insert(number, key);
                 self.remember_address(key);
-                self.outputs.push_back(Output::StartAudio { call: number });
+                let announce = self.unasked_answer(key, number);
+                self.outputs.push_back(Output::StartAudio { call: number, announce });
             }
             CallEvent::StopMedia { number, .. } => {
                 if let Some(key) = self.talking.remove(&number) {
@@ -238,7 +259,15 @@ impl Node {
                     self.sessions.set_in_call(session, on, now);
                 }
             }
-            CallEvent::Changed(view) => self.outputs.push_back(Output::Event(Event::Call(view))),
+            CallEvent::Misbehaved { key } => {
+                if let Some(session) = self.sessions.session_of(key.local, key.peer) {
+                    self.sessions.misbehaved(session, now);
+                }
+            }
+            CallEvent::Changed(view) => {
+                self.outputs.push_back(Output::Event(Event::Call(view)));
+                self.verify_call_changed(&view);
+            }
             CallEvent::SessionDone { key } => self.stop_searching(key),
         }
         true
@@ -267,6 +296,7 @@ impl Node {
             self.calls.session_up(key, now);
         } else {
             let hints = self.hints.remove(&key.peer).unwrap_or_default();
+            self.presence_yields(key.peer);
             self.routing.find(key.peer, &hints, now, &mut self.random);
         }
     }
@@ -292,13 +322,20 @@ impl Node {
         self.found.remove(&peer);
     }
 
-    fn pump_people(&mut self) -> bool {
+    fn pump_people(&mut self, now: Now) -> bool {
         let Some(event) = self.people.poll_event() else { return false };
         let event = match event {
-            PeopleEvent::Changed(contact) => Event::Contact(contact),
-            PeopleEvent::Removed(id) => Event::ContactRemoved(id),
+            PeopleEvent::Changed(contact) => {
+                self.presence_contact(contact.id);
+                Event::Contact(contact)
+            }
+            PeopleEvent::Removed(id) => {
+                self.presence_contact(id);
+                Event::ContactRemoved(id)
+            }
+            PeopleEvent::Policy(policy) => Event::Policy(policy),
             PeopleEvent::Pin { peer, fingerprint } => {
-                self.sessions.pin(peer, fingerprint);
+                self.pin(peer, fingerprint, now);
                 return true;
             }
             PeopleEvent::Block { peer, on } => {
@@ -308,6 +345,28 @@ impl Node {
         };
         self.outputs.push_back(Output::Event(event));
         true
+    }
+
+    /// Whether the sound of this call, which begins, is to begin with an announcement; says so if it was answered
+    /// without asking. When it goes on after a hold, that is past.
+    fn unasked_answer(&mut self, key: CallKey, number: CallNumber) -> bool {
+        let incoming = self.calls.call(number).is_some_and(|view| view.direction == Direction::Incoming);
+        let Some(announce) = self.unasked.remove(&key).filter(|_| incoming) else { return false };
+        self.outputs.push_back(Output::Event(Event::AutoAnswered(number)));
+        announce
+    }
+
+    /// From now on sessions with `peer` need this key. One that stands with another key ends, as does its call.
+    pub(super) fn pin(&mut self, peer: NodeId, fingerprint: Option<Fingerprint>, now: Now) {
+        self.sessions.pin(peer, fingerprint);
+        let key = CallKey { local: MAIN, peer };
+        let session = self.sessions.session_of(key.local, peer);
+        let shown = session.and_then(|session| self.sessions.stats(session)).map(|stats| stats.fingerprint);
+        if let Some(session) = session.filter(|_| fingerprint.is_some() && shown != fingerprint) {
+            self.calls.abort(key, EndCause::KeyChanged, now);
+            self.peers.remove(&session);
+            self.sessions.close(session, Reason::Blocked, now, &mut self.random);
+        }
     }
 
     fn key_of(&self, session: SessionId) -> Option<CallKey> {
@@ -325,11 +384,16 @@ impl Node {
     }
 }
 
-/// What `people/` says of a caller, in the words of `call/`; the two do not know each other.
-const fn verdict(verdict: people::Verdict) -> Verdict {
+/// What `people/` says of a caller, in the words of `call/`; the two do not know each other. Whether it is to be answered
+/// without asking is noted in `unasked`.
+fn verdict(verdict: people::Verdict, key: CallKey, unasked: &mut BTreeMap<CallKey, bool>) -> Verdict {
+    unasked.remove(&key);
     match verdict {
         people::Verdict::Ring { contact } => Verdict::Ring { contact },
-        people::Verdict::AutoAnswer => Verdict::AutoAnswer,
+        people::Verdict::AutoAnswer { announce } => {
+            unasked.insert(key, announce);
+            Verdict::AutoAnswer
+        }
         people::Verdict::Silent => Verdict::Silent,
         people::Verdict::Reject => Verdict::Reject,
         people::Verdict::Blocked => Verdict::Blocked,

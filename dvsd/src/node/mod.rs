@@ -25,12 +25,17 @@ use crate::wire::{Layer, Malformed};
 
 mod commands;
 mod glue;
+mod presence;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use self::commands::{Hints, LookUpError};
-pub use crate::call::{CallConfig, CallError, CallView, DialError, EndCause};
-pub use crate::people::{Contact, PeopleConfig, PeopleError};
+pub use self::presence::Presence;
+pub use self::verify::VerifyError;
+pub use crate::call::{CallConfig, CallError, CallView, DialError, DialOptions, EndCause};
+pub use crate::people::verify::{Sas, VerifyState};
+pub use crate::people::{Contact, PeopleConfig, PeopleError, Policy, UnknownCallers};
 pub use crate::routing::Status as RoutingStatus;
 pub use crate::session::SessionStats;
 
@@ -98,6 +103,8 @@ pub enum Input<'a> {
         /// The figures.
         report: MediaReport,
     },
+    /// Whether a client is attached: presence is of interest only then.
+    Attended(bool),
     /// The daemon shuts down: end calls and sessions politely.
     Shutdown,
 }
@@ -122,6 +129,8 @@ pub enum Output {
     StartAudio {
         /// The call.
         call: CallNumber,
+        /// It was answered without asking: whoever is in the room must hear that before the microphone opens.
+        announce: bool,
     },
     /// Close the sound devices of a call.
     StopAudio {
@@ -152,6 +161,24 @@ pub enum Event {
     Network,
     /// A search asked for by [`Node::look_up`] is over.
     LookedUp(LookedUp),
+    /// A call was answered without asking, as configured.
+    AutoAnswered(CallNumber),
+    /// What happens with callers was changed; to be stored.
+    Policy(Policy),
+    /// The verification by voice of a call began or went on.
+    Verification {
+        /// The call.
+        call: CallNumber,
+        /// Where it stands.
+        state: VerifyState,
+    },
+    /// A contact can be reached, or cannot any more.
+    Presence {
+        /// Who.
+        peer: NodeId,
+        /// Whether.
+        presence: Presence,
+    },
 }
 
 /// What came of a search.
@@ -189,6 +216,12 @@ pub struct Node {
     peers: BTreeMap<SessionId, CallKey>,
     /// Calls between `StartAudio` and `StopAudio`.
     talking: BTreeMap<CallNumber, CallKey>,
+    /// Who called last and is to be answered without asking, and whether that is announced.
+    unasked: BTreeMap<CallKey, bool>,
+    /// Verifications by voice that were begun.
+    voice_checks: BTreeMap<CallKey, verify::VoiceCheck>,
+    /// Who of the contacts can be reached.
+    watch: presence::Watch,
     outputs: VecDeque<Output>,
     drops: BTreeMap<&'static str, u64>,
 }
@@ -217,6 +250,9 @@ impl Node {
             failures: BTreeMap::new(),
             peers: BTreeMap::new(),
             talking: BTreeMap::new(),
+            unasked: BTreeMap::new(),
+            voice_checks: BTreeMap::new(),
+            watch: presence::Watch::default(),
             outputs: VecDeque::new(),
             drops: BTreeMap::new(),
         }
@@ -242,6 +278,7 @@ impl Node {
                 }
             }
             Input::Report { call, report } => self.send_report(call, report, now),
+            Input::Attended(on) => self.attended(on, now),
             Input::Shutdown => self.shut_down(now),
         }
         self.drain(now)
@@ -274,6 +311,8 @@ impl Node {
         self.routing.handle_timeout(now, &mut self.random);
         self.sessions.handle_timeout(now, &mut self.random);
         self.calls.handle_timeout(now);
+        self.verify_timeout(now);
+        self.presence_timeout(now);
     }
 
     /// Sessions go on: their packets find the new way by themselves, or are lost as on any bad link.
@@ -311,7 +350,13 @@ impl Node {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        Deadline::earliest([self.routing.poll_timeout(), self.sessions.poll_timeout(), self.calls.poll_timeout()])
+        Deadline::earliest([
+            self.routing.poll_timeout(),
+            self.sessions.poll_timeout(),
+            self.calls.poll_timeout(),
+            self.verify_deadline(),
+            self.presence_deadline(),
+        ])
     }
 
     /// Whether every session has ended, so that nothing is lost by stopping.
@@ -334,9 +379,9 @@ impl Node {
         self.calls.calls()
     }
 
-    /// The call that rings here.
+    /// Whom [`Node::answer`] takes when no call is named: the one that rings here, else one who waits.
     pub fn ringing(&self) -> Option<CallNumber> {
-        self.calls.calls().find(|call| call.state == State::Alerting).map(|call| call.number)
+        self.calls.next_caller()
     }
 
     /// One call.

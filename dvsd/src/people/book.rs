@@ -24,6 +24,9 @@ pub enum Target {
     Own,
     /// In the address book.
     Contact,
+    /// In the address book, but showed another key than the pinned one, or its words differed: not to be called before
+    /// that is settled.
+    Changed,
     /// Blocked, named or not.
     Blocked,
     /// None of these.
@@ -49,6 +52,7 @@ impl People {
         let target = match self.contacts.get(&invite.id) {
             _ if self.own.contains(&invite.id) => Target::Own,
             Some(contact) if contact.blocked => Target::Blocked,
+            Some(contact) if contact.changed => Target::Changed,
             Some(_) => Target::Contact,
             None => Target::Stranger,
         };
@@ -156,17 +160,55 @@ impl People {
         Ok(self.put(contact))
     }
 
-    /// The user compared the pinned key with its owner. Settles a changed key, too.
+    /// The user has `fingerprint` from the owner of the contact known as `contact` (name, ID or invite). If it is the
+    /// pinned key's, the contact is verified; if none is pinned, it is pinned from now on, and verified. This settles a
+    /// changed key, too: then, and only then, `fingerprint` may be another than the pinned one, and replaces it.
     ///
     /// # Errors
-    /// If `peer` is no contact, or never showed a key.
-    pub fn set_verified(&mut self, peer: NodeId) -> Result<Contact, PeopleError> {
-        let mut contact = self.contacts.get(&peer).cloned().ok_or(PeopleError::NotContact)?;
-        if contact.fingerprint.is_none() {
-            return Err(PeopleError::NoKey);
+    /// If there is no such contact, or its key did not change and has another fingerprint.
+    pub fn verify(&mut self, contact: &str, fingerprint: Fingerprint) -> Result<Contact, PeopleError> {
+        let id = self.meant(contact)?;
+        let known = self.entry(id)?;
+        if known.fingerprint.is_some_and(|pinned| pinned != fingerprint) && !known.changed {
+            return Err(PeopleError::FingerprintMismatch);
+        }
+        self.settle(known, fingerprint)
+    }
+
+    /// The users compared words that only they have who share a session in which `peer` showed the key `fingerprint`.
+    /// Settles a changed key, too, but never replaces the pinned one.
+    ///
+    /// # Errors
+    /// If `peer` is no contact, or another key is pinned.
+    pub fn verified_by_voice(&mut self, peer: NodeId, fingerprint: Fingerprint) -> Result<Contact, PeopleError> {
+        let known = self.contacts.get(&peer).cloned().ok_or(PeopleError::NotContact)?;
+        if known.fingerprint.is_some_and(|pinned| pinned != fingerprint) {
+            return Err(PeopleError::FingerprintMismatch);
+        }
+        self.settle(known, fingerprint)
+    }
+
+    fn settle(&mut self, mut contact: Contact, fingerprint: Fingerprint) -> Result<Contact, PeopleError> {
+        if contact.fingerprint != Some(fingerprint) {
+            contact.fingerprint = Some(fingerprint);
+            self.events.push_back(PeopleEvent::Pin { peer: contact.id, fingerprint: contact.fingerprint });
         }
         contact.verified = true;
         contact.changed = false;
+        Ok(self.put(contact))
+    }
+
+    /// Whether calls of the contact known as `contact` (name, ID or invite) are answered without asking.
+    ///
+    /// # Errors
+    /// If there is no such contact, or it is to be answered but its key is not known, or has changed.
+    pub fn set_auto_answer(&mut self, contact: &str, on: bool) -> Result<Contact, PeopleError> {
+        let id = self.meant(contact)?;
+        let mut contact = self.entry(id)?;
+        if on && !contact.has_settled_key() {
+            return Err(PeopleError::KeyNotSettled);
+        }
+        contact.auto_answer = on;
         Ok(self.put(contact))
     }
 
@@ -398,12 +440,75 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_that_was_seen_can_be_verified() {
+    fn words_verify_the_key_of_the_session_they_were_read_in() {
         let mut people = people();
-        assert_eq!(people.set_verified(ANNA), Err(PeopleError::NoKey));
+        assert_eq!(people.verified_by_voice(BERT, KEY), Err(PeopleError::NotContact));
         people.seen(ANNA, KEY, Now::default()).unwrap();
-        assert_eq!(people.set_verified(ANNA).unwrap().trust(), Trust::Verified);
-        assert_eq!(people.set_verified(BERT), Err(PeopleError::NotContact));
+        assert_eq!(people.verified_by_voice(ANNA, OTHER), Err(PeopleError::FingerprintMismatch));
+        assert_eq!(people.trust_of(ANNA), Trust::Seen);
+        assert_eq!(people.verified_by_voice(ANNA, KEY).unwrap().trust(), Trust::Verified);
+    }
+
+    #[test]
+    fn f03_words_settle_a_changed_key_but_never_replace_it() {
+        let mut people = people();
+        people.seen(ANNA, KEY, Now::default()).unwrap();
+        people.key_changed(ANNA);
+        assert_eq!(people.verified_by_voice(ANNA, OTHER), Err(PeopleError::FingerprintMismatch));
+        assert_eq!(people.trust_of(ANNA), Trust::Changed);
+        assert_eq!(people.verified_by_voice(ANNA, KEY).unwrap().trust(), Trust::Verified);
+    }
+
+    #[test]
+    fn a_fingerprint_from_its_owner_verifies_the_pinned_key_or_pins_one() {
+        let mut people = people();
+        assert_eq!(people.verify("Nobody", KEY), Err(PeopleError::NoSuchName("Nobody".into())));
+        assert_eq!(people.verify(&BERT.to_string(), KEY), Err(PeopleError::NotContact));
+        assert_eq!(people.verify("anna", KEY).unwrap().trust(), Trust::Verified);
+        assert!(events(&mut people).contains(&PeopleEvent::Pin { peer: ANNA, fingerprint: Some(KEY) }));
+        assert_eq!(people.seen(ANNA, KEY, Now::default()), Ok(()));
+        people.verify("anna", KEY).unwrap();
+        assert!(!events(&mut people).iter().any(|event| matches!(event, PeopleEvent::Pin { .. })));
+    }
+
+    #[test]
+    fn f03_another_fingerprint_replaces_a_pin_only_after_the_key_has_changed() {
+        let mut people = people();
+        people.seen(ANNA, KEY, Now::default()).unwrap();
+        events(&mut people);
+        assert_eq!(people.verify("Anna", OTHER), Err(PeopleError::FingerprintMismatch));
+        assert_eq!((people.contact(ANNA).unwrap().fingerprint, events(&mut people)), (Some(KEY), vec![]));
+        people.key_changed(ANNA);
+        let settled = people.verify("Anna", OTHER).unwrap();
+        assert_eq!((settled.fingerprint, settled.trust()), (Some(OTHER), Trust::Verified));
+        assert!(events(&mut people).contains(&PeopleEvent::Pin { peer: ANNA, fingerprint: Some(OTHER) }));
+        assert!(people.seen(ANNA, KEY, Now::default()).is_err(), "the old key is the wrong one now");
+    }
+
+    #[test]
+    fn f03_a_contact_whose_key_changed_is_no_target_until_that_is_settled() {
+        let mut people = people();
+        people.seen(ANNA, KEY, Now::default()).unwrap();
+        people.key_changed(ANNA);
+        assert_eq!(people.resolve("Anna").unwrap().target, Target::Changed);
+        people.verify("Anna", KEY).unwrap();
+        assert_eq!(people.resolve("Anna").unwrap().target, Target::Contact);
+        people.key_changed(ANNA);
+        people.remove("Anna").unwrap();
+        people.add("Anna", &ANNA.to_string()).unwrap();
+        assert_eq!(people.resolve("Anna").unwrap().target, Target::Contact);
+    }
+
+    #[test]
+    fn p01_only_a_contact_with_a_settled_key_is_answered_without_asking() {
+        let mut people = people();
+        assert_eq!(people.set_auto_answer("Anna", true), Err(PeopleError::KeyNotSettled));
+        people.seen(ANNA, KEY, Now::default()).unwrap();
+        assert!(people.set_auto_answer("anna", true).unwrap().auto_answer);
+        people.key_changed(ANNA);
+        assert_eq!(people.set_auto_answer("Anna", true), Err(PeopleError::KeyNotSettled));
+        assert!(!people.set_auto_answer("Anna", false).unwrap().auto_answer);
+        assert_eq!(people.set_auto_answer(&BERT.to_string(), true), Err(PeopleError::NotContact));
     }
 
     #[test]

@@ -5,6 +5,12 @@
 //! then on another key is an error that the user sees, never a question that can be clicked away. A key that an ID
 //! was seen with while it was nobody's contact is remembered for this run, so that adding a caller pins the key
 //! that called.
+//!
+//! A contact whose key changed stays so until its user settles it: with the fingerprint of the key that is the right one
+//! ([`People::verify`]), by comparing words in a call with the pinned key ([`People::verified_by_voice`]), or by removing
+//! and adding it. No key is ever replaced by anything that comes from the network.
+//!
+//! [`verify`] is the exchange behind those words.
 
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, VecDeque};
@@ -17,10 +23,11 @@ use crate::time::Now;
 mod book;
 mod name;
 mod policy;
+pub mod verify;
 
 pub use book::{Resolved, Target};
 pub use name::{MAX_NAME, NameError};
-pub use policy::{PeopleConfig, UnknownCallers, Verdict};
+pub use policy::{PeopleConfig, Policy, UnknownCallers, Verdict};
 
 /// How many contacts, blocked peers included, an address book holds.
 pub const MAX_CONTACTS: usize = 10_000;
@@ -67,6 +74,9 @@ pub struct Contact {
     pub via: Vec<(NodeId, HostPort)>,
     /// Where it was when it was talked to last.
     pub last_address: Option<SocketAddr>,
+    /// Its calls are answered without asking, after an announcement: an intercom. Without effect while its key has
+    /// changed.
+    pub auto_answer: bool,
 }
 
 impl Contact {
@@ -83,6 +93,7 @@ impl Contact {
             at: Vec::new(),
             via: Vec::new(),
             last_address: None,
+            auto_answer: false,
         }
     }
 
@@ -117,6 +128,11 @@ impl Contact {
         invite.via.extend(news);
     }
 
+    /// Whether it is known which key it must have, and none other showed up since.
+    pub const fn has_settled_key(&self) -> bool {
+        self.fingerprint.is_some() && !self.changed
+    }
+
     /// Whether the user gave it a name, not only blocked it.
     pub const fn is_named(&self) -> bool {
         !self.name.is_empty()
@@ -149,6 +165,8 @@ pub enum PeopleEvent {
         /// Out, or in again.
         on: bool,
     },
+    /// What happens with callers was changed: to be stored and shown.
+    Policy(Policy),
 }
 
 /// Why the address book refused something.
@@ -181,9 +199,15 @@ pub enum PeopleError {
          compare fingerprints with its owner"
     )]
     KeyMismatch,
-    /// Nothing is pinned that could have been compared.
-    #[error("no key has been seen yet that could be verified")]
-    NoKey,
+    /// A fingerprint that is not the pinned key's, of a contact whose key has not changed.
+    #[error(
+        "this is not the fingerprint of the key known for this contact: check it for typing errors, then compare it \
+         with its owner by another way; if they have a new key, remove the contact and add it again"
+    )]
+    FingerprintMismatch,
+    /// Only a contact whose key is known, and has not changed, is answered without asking.
+    #[error("the key of this contact is not known yet, or has changed: talk to them, or verify it, first")]
+    KeyNotSettled,
     /// The address book is full.
     #[error("the address book is full: {MAX_CONTACTS} contacts")]
     Full,
@@ -374,10 +398,10 @@ mod tests {
     }
 
     #[test]
-    fn another_key_is_refused_and_remembered_as_changed() {
+    fn f03_another_key_is_refused_and_remembered_as_changed() {
         let mut people = people();
         people.seen(ANNA, KEY, at(100)).unwrap();
-        people.set_verified(ANNA).unwrap();
+        people.verified_by_voice(ANNA, KEY).unwrap();
         assert_eq!(people.seen(ANNA, OTHER, at(200)), Err(KeyChanged));
         assert_eq!(people.trust_of(ANNA), Trust::Changed);
         assert_eq!(people.contact(ANNA).unwrap().fingerprint, Some(KEY));
@@ -398,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_must_keep_its_key_too() {
+    fn f03_a_stranger_must_keep_its_key_too() {
         let mut people = people();
         let stranger = NodeId([7; 20]);
         people.seen(stranger, KEY, at(1)).unwrap();

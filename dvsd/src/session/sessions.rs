@@ -272,6 +272,11 @@ impl Sessions {
         }
     }
 
+    /// Somebody above found that the peer broke the protocol: a strike, as for a packet that makes no sense.
+    pub fn violated(&mut self, session: SessionId, now: Now) {
+        self.strike(session, now.mono);
+    }
+
     fn strike(&mut self, id: SessionId, now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.phase == Phase::Open && session.strike() {
@@ -443,6 +448,14 @@ impl Sessions {
             && let Some(session) = self.sessions.get_mut(&id)
         {
             session.liveness.set_in_call(on, now.mono);
+        }
+    }
+
+    /// The peer said something in the layer above that nobody honest says: a strike, of which the third closes the
+    /// session.
+    pub fn misbehaved(&mut self, session: SessionId, now: Now) {
+        if let Some(id) = self.current(session) {
+            self.strike(id, now.mono);
         }
     }
 

@@ -130,7 +130,7 @@ impl fmt::Display for Reason {
 }
 
 /// What the receiver of media saw (PROTOCOL.md, "Media reports").
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MediaReport {
     /// Highest media sequence number received in this session, in ticks of 2.5 ms.
     pub highest_tick: u32,
@@ -149,7 +149,7 @@ pub struct MediaReport {
 }
 
 /// One frame, without its type, length and message number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Frame {
     /// A call begins: "may I ring you?"
     CallInitiate {

@@ -6,7 +6,7 @@ use tui_input::Input as Field;
 
 use super::requests::Purpose;
 use super::{App, Effect, Link, View};
-use crate::ui::calls::{self, Actor, named, who};
+use crate::ui::calls::{self, named, who};
 use crate::ui::command::{self, Command};
 use crate::ui::keys::Action;
 use crate::ui::people::{Pane, Person, Step};
@@ -45,6 +45,9 @@ impl App {
             Action::Mute => self.mute(None),
             Action::Deafen => self.deafen(None),
             Action::Hold => self.hold(),
+            Action::Switch => self.switch(),
+            Action::Wait => self.wait_in_queue(true),
+            Action::LeaveQueue => self.wait_in_queue(false),
             Action::HangUp => self.hang_up(),
             Action::Answer => self.answer(),
             Action::Decline => self.decline(),
@@ -69,6 +72,10 @@ impl App {
             Action::Log => self.show(View::Log),
             Action::MyId => self.toggle(Popup::MyId(Code::Id)),
             Action::Help => self.toggle(Popup::Help),
+            Action::Verify | Action::Matches | Action::Differs => self.act_on_keys(action),
+            Action::DoNotDisturb => self.do_not_disturb(None),
+            Action::UnknownCallers => self.next_unknown_callers(),
+            Action::AutoAnswer => self.swap_auto_answer(),
             Action::Quit => self.ask_quit(),
             Action::LeaveRunning => self.leave(),
             Action::HangUpAndQuit => self.hang_up_and_quit(),
@@ -97,7 +104,7 @@ impl App {
         self.scroll = step.from(self.scroll, rows);
     }
 
-    fn open(&mut self, popup: Popup) {
+    pub(super) fn open(&mut self, popup: Popup) {
         self.scroll = 0;
         self.popup = Some(popup);
     }
@@ -137,7 +144,7 @@ impl App {
 
     /// Calls a name, an ID or an invite.
     pub(super) fn dial(&mut self, target: String) {
-        self.ask(Purpose::Act, Request::Dial { target });
+        self.ask(Purpose::Act, Request::dial(target));
     }
 
     /// `None` switches to the opposite of what is shown, so that two clients never undo each other.
@@ -153,26 +160,40 @@ impl App {
 
     fn hold(&mut self) {
         let Some(current) = self.calls.current() else { return self.say("there is no call to hold", true) };
-        if current.info.state == CallState::Held && current.by == Some(Actor::Peer) {
-            let line = calls::on_hold(current.by.as_ref(), &who(&current.info, self.theme()));
+        let held = current.info.state == CallState::Held;
+        if held && !current.info.held_here {
+            let line = calls::on_hold(&current.info, current.by.as_ref(), &who(&current.info, self.theme()));
             return self.say(format!("{line}, and is the one to resume"), false);
         }
-        let held = current.info.state == CallState::Held;
         let request = Request::Hold { call: Some(current.info.call), on: Some(!held) };
         self.ask(if held { Purpose::Resume } else { Purpose::Act }, request);
+    }
+
+    fn switch(&mut self) {
+        match self.calls.next().map(|call| call.info.call) {
+            Some(call) => self.ask(Purpose::Act, Request::Switch { call: Some(call) }),
+            None => self.say("there is no other call to talk in", true),
+        }
+    }
+
+    /// Waits in the queue of whoever is busy, or leaves it.
+    fn wait_in_queue(&mut self, on: bool) {
+        let Some(current) = self.calls.current() else { return self.say("nobody is busy", true) };
+        let call = Some(current.info.call);
+        self.ask(Purpose::Act, Request::Wait { call, on });
     }
 
     fn hang_up(&mut self) {
         let Some(current) = self.calls.current() else { return self.say("there is no call to end", true) };
         let call = Some(current.info.call);
-        let rings = current.info.state == CallState::Alerting;
+        let rings = calls::asks(&current.info);
         self.ask(Purpose::Act, if rings { Request::Decline { call } } else { Request::Hangup { call } });
     }
 
-    /// The call that rings: the one in the pop-up, else one that was put aside.
+    /// The call that rings or waits: the one in the pop-up, else one that was put aside.
     fn ringing(&self) -> Option<u32> {
         let shown = self.incoming.map(|incoming| incoming.call);
-        shown.or_else(|| self.calls.ringing_aside().map(|call| call.info.call))
+        shown.or_else(|| self.calls.asking_aside().map(|call| call.info.call))
     }
 
     fn answer(&mut self) {
@@ -189,7 +210,8 @@ impl App {
     fn ignore(&mut self) {
         let Some(incoming) = self.incoming else { return };
         self.calls.put_aside(incoming.call);
-        self.say("put aside; a answers, x declines", false);
+        let line = if incoming.waits { "they go on waiting; a answers" } else { "put aside; a answers, x declines" };
+        self.say(line, false);
     }
 
     fn block_caller(&mut self) {
@@ -275,7 +297,7 @@ impl App {
                 self.ask(Purpose::Told { done }, request);
             }
             Some(Popup::Dial(dial)) if !dial.text().is_empty() => {
-                let request = Request::Dial { target: dial.text() };
+                let request = Request::dial(dial.text());
                 self.ask(Purpose::Form { done: None }, request);
             }
             Some(Popup::Rename(rename)) if !rename.text().is_empty() => {
@@ -331,6 +353,13 @@ impl App {
                 self.open(Popup::Confirm(Confirm::remove(contact, &name)));
             }
             Command::Block { contact, on } => self.block(contact, on),
+            Command::AutoAnswer { contact, on } => self.auto_answer(contact, on),
+            Command::VerifyFingerprint { contact, fingerprint } => {
+                let done = format!("{contact} is verified: the fingerprints match");
+                self.ask(Purpose::Told { done }, Request::ContactVerify { contact, fingerprint });
+            }
+            Command::DoNotDisturb(on) => self.do_not_disturb(on),
+            Command::UnknownCallers(policy) => self.unknown_callers(policy),
         }
     }
 

@@ -40,6 +40,9 @@ impl App {
             Event::Activity { at, text } => self.record_at(at, text),
             Event::Levels(levels) => self.levels_came(levels),
             Event::Lookup(lookup) => self.looked_up(&lookup),
+            Event::Policy(policy) => self.policy_changed(policy),
+            Event::Verification(verification) => self.verification_changed(verification),
+            Event::Presence { id, presence } => self.presence_changed(&id, presence),
             Event::Stats(stats) => {
                 if let Some(rtt) = stats.rtt_us {
                     self.trail.push_back(rtt);
@@ -94,7 +97,8 @@ impl App {
         if talked.is_some() {
             self.ask(Purpose::LastStats { call: info.call }, Request::Stats { call: Some(info.call) });
         }
-        self.calls.finished = Some(Finished { info, talked, stats, why });
+        let alarm = self.alarm_of(&info, &name);
+        self.calls.finished = Some(Finished { info, talked, stats, why, alarm });
     }
 
     /// Writes into the log what became of a call, and says so when it was answered, but not here.
@@ -136,14 +140,17 @@ impl App {
     /// A contact appeared or changed.
     pub(super) fn contact_changed(&mut self, contact: Contact) {
         let contacts = &mut self.daemon.contacts;
-        contacts.retain(|known| known.id != contact.id);
+        let at = contacts.iter().position(|known| known.id == contact.id);
+        let before = at.map(|at| contacts.remove(at).trust);
         let name = (!contact.name.is_empty()).then(|| contact.name.clone());
         for past in self.daemon.history.iter_mut().filter(|past| past.peer == contact.id) {
             past.name.clone_from(&name);
         }
-        self.calls.rename(&contact.id, name.as_ref());
+        self.calls.know(&contact.id, name.as_ref(), Some(contact.trust));
+        let (trust, called) = (contact.trust, named(name.as_deref(), &contact.id, self.setting.theme));
         contacts.push(contact);
         sort_by_name(contacts);
+        self.trust_changed(before, trust, &called);
     }
 
     fn contact_removed(&mut self, id: &str) {
@@ -151,7 +158,7 @@ impl App {
         for past in self.daemon.history.iter_mut().filter(|past| past.peer == id) {
             past.name = None;
         }
-        self.calls.rename(id, None);
+        self.calls.know(id, None, None);
     }
 
     /// A call went into the history, which knows best how long it was talked.

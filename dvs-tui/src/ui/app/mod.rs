@@ -8,6 +8,7 @@
 //! | `actions` | what keys and commands do |
 //! | `events` | what the daemon tells |
 //! | `requests` | what is asked of the daemon, and its answers |
+//! | `trusting` | comparing keys, who may ring, who is answered at once |
 //! | `fields` | typing into text fields |
 
 mod actions;
@@ -16,15 +17,16 @@ mod fields;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod trusting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crossterm::event::{KeyEvent, KeyEventKind};
-use dvs_proto::message::{CallStats, Levels, Request, Snapshot, ToClient};
+use dvs_proto::message::{CallState, CallStats, Levels, Request, Snapshot, ToClient};
 
 use self::requests::Purpose;
-use super::calls::{Calls, talking, who};
+use super::calls::{Calls, talking, waits_here, waits_there, who};
 use super::keys::{self, Action, Context, Key};
 use super::people::{Lists, Pane};
 use super::popups::{CommandLine, Popup};
@@ -164,11 +166,13 @@ pub(crate) struct Notice {
     until: Duration,
 }
 
-/// The pop-up of the call that rings.
+/// The pop-up of the call that rings, or the notice of one that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Incoming {
     /// Number of the call.
     pub(crate) call: u32,
+    /// Whether it only waits in our queue.
+    pub(crate) waits: bool,
     /// Since when it could take keys.
     since: Duration,
     /// When the bell rang last.
@@ -208,7 +212,7 @@ pub(crate) struct App {
     pub(crate) popup: Option<Popup>,
     /// The command line, while it is open.
     pub(crate) command: Option<CommandLine>,
-    /// The pop-up of the call that rings.
+    /// The pop-up of the call that rings, or the notice of one that waits.
     pub(crate) incoming: Option<Incoming>,
     /// A line shown for a while.
     pub(crate) notice: Option<Notice>,
@@ -299,9 +303,14 @@ impl App {
         self.calls.get(call).map_or(0, |ongoing| self.now.unix.saturating_sub(ongoing.since))
     }
 
-    /// Whether the pop-up of the ringing call ignores keys at present.
+    /// Whether a pop-up that came up by itself ignores keys at present.
     pub(crate) fn guarded(&self) -> bool {
-        self.incoming.is_some_and(|incoming| self.now.mono < incoming.since + GUARD)
+        let since = match (self.incoming, &self.popup) {
+            (Some(incoming), _) => Some(incoming.since),
+            (None, Some(Popup::Verify(verify))) => Some(verify.since),
+            (None, _) => None,
+        };
+        since.is_some_and(|since| self.now.mono < since + GUARD)
     }
 
     /// Whether a text field has the focus, so that letters are text.
@@ -314,15 +323,20 @@ impl App {
         if self.typing() {
             return vec![Context::Field, Context::Always];
         }
-        if self.incoming.is_some() {
-            return vec![Context::Incoming, Context::Always];
+        let mut contexts = Vec::new();
+        match self.incoming {
+            Some(Incoming { waits: false, .. }) => return vec![Context::Incoming, Context::Always],
+            // In the middle of a call its own keys are as urgent.
+            Some(Incoming { waits: true, .. }) => contexts.push(Context::CallWaiting),
+            None => {}
         }
         match &self.popup {
+            Some(Popup::Verify(_)) => contexts.push(Context::Verify),
             Some(Popup::Confirm(_)) => return vec![Context::Confirm, Context::Always],
             Some(Popup::Quit) => return vec![Context::Quit, Context::Always],
             _ => {}
         }
-        let mut contexts = self.call_contexts();
+        contexts.extend(self.call_contexts());
         contexts.extend(self.place_contexts());
         contexts.extend([Context::Everywhere, Context::Always]);
         contexts
@@ -341,7 +355,7 @@ impl App {
         if self.link != Link::Up {
             return contexts;
         }
-        if self.calls.ringing_aside().is_some() {
+        if self.calls.asking_aside().is_some() {
             contexts.push(Context::RingingAside);
         }
         if let Some(current) = self.calls.current() {
@@ -349,6 +363,15 @@ impl App {
             if talking(current.info.state) {
                 contexts.push(Context::Talking);
             }
+            if current.info.state == CallState::Busy && current.info.can_wait && !waits_here(&current.info) {
+                contexts.push(Context::Busy);
+            }
+            if waits_there(&current.info) {
+                contexts.push(Context::Queued);
+            }
+        }
+        if self.calls.next().is_some() {
+            contexts.push(Context::Several);
         }
         contexts
     }
@@ -392,28 +415,29 @@ impl App {
     /// What follows from the state, whatever changed it.
     fn settle(&mut self) {
         self.settle_incoming();
+        self.settle_verify();
         self.settle_levels();
         self.settle_network();
         self.settle_title();
     }
 
-    /// Opens and closes the pop-up of the ringing call, and rings.
+    /// Opens and closes the pop-up of the call that rings or waits, and rings: once for whoever only waits.
     fn settle_incoming(&mut self) {
         let mono = self.now.mono;
-        let alerting = self.calls.alerting().map(|call| call.info.clone());
-        self.incoming = match (alerting, self.incoming) {
-            (Some(info), Some(incoming)) if incoming.call == info.call => {
-                let again = mono >= incoming.rang + RING_CYCLE;
+        let asking = self.calls.asking().map(|call| (call.info.clone(), waits_here(&call.info)));
+        self.incoming = match (asking, self.incoming) {
+            (Some((info, waits)), Some(incoming)) if incoming.call == info.call && incoming.waits == waits => {
+                let again = !waits && mono >= incoming.rang + RING_CYCLE;
                 if again {
                     self.bell();
                 }
                 let since = if self.typing() { mono } else { incoming.since };
                 Some(Incoming { since, rang: if again { mono } else { incoming.rang }, ..incoming })
             }
-            (Some(info), _) => {
+            (Some((info, waits)), _) => {
                 self.bell();
-                self.notify("Incoming call", &who(&info, self.theme()));
-                Some(Incoming { call: info.call, since: mono, rang: mono })
+                self.notify(if waits { "Call waiting" } else { "Incoming call" }, &who(&info, self.theme()));
+                Some(Incoming { call: info.call, waits, since: mono, rang: mono })
             }
             (None, _) => None,
         };
@@ -457,7 +481,8 @@ impl App {
 
     fn settle_title(&mut self) {
         let theme = self.theme();
-        let title = match (self.calls.alerting(), self.calls.current()) {
+        let title = match (self.calls.asking(), self.calls.current()) {
+            (Some(call), _) if waits_here(&call.info) => format!("{} is waiting - DVS", who(&call.info, theme)),
             (Some(call), _) => format!("{} is calling - DVS", who(&call.info, theme)),
             (None, Some(call)) => format!("{} - DVS", who(&call.info, theme)),
             (None, None) => "DVS".to_owned(),

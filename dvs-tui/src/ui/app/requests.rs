@@ -4,7 +4,8 @@
 use dvs_proto::message::{CallInfo, CallState, CallStats, Failure, Reply, Request};
 
 use super::{App, Effect, LEAVE_TIME, Link};
-use crate::ui::calls::{Actor, on_hold, who};
+use crate::ui::calls::{on_hold, who};
+use crate::ui::policy;
 use crate::ui::popups::{Popup, Verdict};
 use crate::ui::sanitise::Clean;
 
@@ -27,6 +28,12 @@ pub(super) enum Purpose {
     Form { done: Option<String> },
     /// To do what was confirmed or commanded.
     Told { done: String },
+    /// To begin to compare keys in a call.
+    Verify,
+    /// To say what came of comparing keys.
+    Verified,
+    /// To change who may ring.
+    Policy,
     /// To switch the microphone.
     Mute,
     /// To switch the loudspeaker.
@@ -100,6 +107,10 @@ impl App {
                 self.looking = Some(target.id);
             }
             (Purpose::Resume, Reply::Call(info)) => self.resumed(info),
+            (Purpose::Policy, Reply::Policy(new)) => {
+                self.daemon.policy = new;
+                self.say(policy::in_words(new), false);
+            }
             (Purpose::Form { done }, reply) => {
                 self.popup = None;
                 self.store(reply);
@@ -115,12 +126,12 @@ impl App {
 
     /// A call that is still on hold although we do not hold it is held by the peer.
     fn resumed(&mut self, info: CallInfo) {
-        let (call, held) = (info.call, info.state == CallState::Held);
-        let name = who(&info, self.theme());
-        self.call_changed(info);
+        let held = info.state == CallState::Held && !info.held_here;
+        let line = on_hold(&info, None, &who(&info, self.theme()));
+        self.call_changed(info.clone());
         if held {
-            self.calls.held_by_peer(call);
-            self.say(format!("{}, and is the one to resume", on_hold(Some(&Actor::Peer), &name)), false);
+            self.calls.forget_actor(info.call);
+            self.say(format!("{line}, and is the one to resume"), false);
         }
     }
 
@@ -133,6 +144,8 @@ impl App {
             Reply::History(history) => self.daemon.history = history,
             Reply::Contacts(contacts) => contacts.into_iter().for_each(|contact| self.contact_changed(contact)),
             Reply::Network(network) => self.network_changed(*network),
+            Reply::Policy(policy) => self.daemon.policy = policy,
+            Reply::Verification(verification) => self.verification_changed(verification),
             Reply::Done | Reply::Target(_) | Reply::Switched { .. } | Reply::Stats(_) | Reply::Invite(_) => {}
         }
     }
@@ -150,7 +163,13 @@ impl App {
                 self.say(why, true);
             }
             Purpose::Leave => self.quit(None),
+            Purpose::Verify => {
+                self.close_verify();
+                self.say(why, true);
+            }
             Purpose::Act
+            | Purpose::Verified
+            | Purpose::Policy
             | Purpose::Lookup
             | Purpose::Resume
             | Purpose::Told { .. }

@@ -15,6 +15,8 @@ use crate::ui::popups::Popup;
 use crate::ui::theme::Theme;
 use crate::ui::time::{Now, Zone};
 
+mod sessions;
+
 /// A client under test, with a clock of its own.
 struct Tester {
     app: App,
@@ -104,7 +106,7 @@ fn ended(reason: EndReason) -> Event {
 #[test]
 fn enter_calls_the_selected_contact_by_id() {
     let mut tester = Tester::new();
-    assert_eq!(requests(&tester.press("j\n")), [Request::Dial { target: BOB.into() }]);
+    assert_eq!(requests(&tester.press("j\n")), [Request::dial(BOB)]);
 }
 
 #[test]
@@ -376,7 +378,7 @@ fn a_stranger_among_the_recent_calls_is_filled_into_the_form() {
 #[test]
 fn commands_do_what_keys_do() {
     let mut tester = Tester::new();
-    assert_eq!(requests(&tester.press(":call Bob\n")), [Request::Dial { target: "Bob".into() }]);
+    assert_eq!(requests(&tester.press(":call Bob\n")), [Request::dial("Bob")]);
     assert_eq!(requests(&tester.press(":mute on\n")), [Request::Mute { on: Some(true) }]);
     tester.press(":network\n");
     assert_eq!(tester.app.view, View::Network);
@@ -446,7 +448,7 @@ fn what_other_clients_do_to_a_call_is_logged_once_with_what_came_of_it() {
     tester.ring();
     tester.event(acted("answered"));
     tester.event(Event::Call(talking.clone()));
-    tester.event(Event::Call(CallInfo { state: CallState::Held, ..talking.clone() }));
+    tester.event(Event::Call(CallInfo { state: CallState::Held, held_there: true, ..talking.clone() }));
     tester.event(Event::Call(talking.clone()));
     tester.event(acted("hung up"));
     tester.event(Event::Call(CallInfo { state: CallState::Ending, ..talking.clone() }));
@@ -476,7 +478,7 @@ fn what_one_does_oneself_is_logged_once_too() {
     tester.event(Event::Call(example::call(Direction::Outgoing)));
     tester.event(Event::Call(talking.clone()));
     tester.event(acted("hold"));
-    tester.event(Event::Call(CallInfo { state: CallState::Held, ..talking }));
+    tester.event(Event::Call(CallInfo { state: CallState::Held, held_here: true, ..talking }));
     tester.event(acted("hung up"));
     tester.event(ended(EndReason::HungUp));
     let lines: Vec<&str> = tester.app.log.iter().map(|entry| entry.text.as_str()).collect();
@@ -504,16 +506,16 @@ fn a_call_missed_while_talking_is_a_line_and_disturbs_nothing() {
 fn whoever_holds_is_the_one_to_resume() {
     let mut tester = Tester::new();
     let you = ClientInfo { client: snapshot().you, uid: 1000, name: "pts/1".into() };
-    let held = Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) });
+    let held = CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) };
     tester.talk();
-    tester.event(held.clone());
+    tester.event(Event::Call(CallInfo { held_there: true, ..held.clone() }));
     assert_eq!(requests(&tester.press("h")), []);
     let notice = tester.app.notice.as_ref().map(|notice| notice.text.as_str());
     assert_eq!(notice, Some("Alice put you on hold, and is the one to resume"));
     tester.talk();
     tester.press("h");
     tester.event(Event::Acted { client: you, action: "hold".into(), call: Some(1) });
-    tester.event(held);
+    tester.event(Event::Call(CallInfo { held_here: true, ..held }));
     assert_eq!(requests(&tester.press("h")), [Request::Hold { call: Some(1), on: Some(false) }]);
 }
 
@@ -553,7 +555,7 @@ fn hostile_texts_are_cleaned_on_their_way_in() {
     let mut tester = Tester::new();
     let evil = CallInfo { name: Some("Ali\x1b]52;c;x\x07ce".into()), ..example::call(Direction::Incoming) };
     tester.event(Event::Call(evil));
-    assert_eq!(tester.app.calls.alerting().and_then(|c| c.info.name.clone()).as_deref(), Some("Ali]52;c;xce"));
+    assert_eq!(tester.app.calls.asking().and_then(|c| c.info.name.clone()).as_deref(), Some("Ali]52;c;xce"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::ui::text;
 use crate::ui::theme::Theme;
 
 const KEYS: usize = 16;
-const COMMAND: usize = 28;
+const COMMAND: usize = 32;
 
 /// All lines of the help.
 pub(crate) fn lines(theme: Theme) -> Vec<Line<'static>> {

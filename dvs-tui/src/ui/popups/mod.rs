@@ -12,6 +12,7 @@ mod my_id;
 mod quit;
 mod rename;
 mod target;
+mod verify;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -24,6 +25,7 @@ pub(crate) use self::dial::Dial;
 pub(crate) use self::my_id::Code;
 pub(crate) use self::rename::Rename;
 pub(crate) use self::target::Verdict;
+pub(crate) use self::verify::Verify;
 use super::app::App;
 
 /// Something that was opened over the screen.
@@ -43,6 +45,8 @@ pub(crate) enum Popup {
     Help,
     /// What becomes of the call.
     Quit,
+    /// The words to compare keys by.
+    Verify(Verify),
 }
 
 impl Popup {
@@ -131,6 +135,7 @@ impl Popup {
             Self::MyId(code) => my_id::draw(*code, app, frame, area),
             Self::Help => {}
             Self::Quit => quit::draw(app, frame, area),
+            Self::Verify(verify) => verify.draw(app, frame, area),
         }
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The line on top, who and where we are, and the line at the bottom, which keys hold.
 
-use dvs_proto::message::CallState;
+use dvs_proto::message::{CallState, UnknownCallers};
 use ratatui::text::{Line, Span};
 
 use crate::ui::app::{App, Link, View};
-use crate::ui::calls::{heading, who};
+use crate::ui::calls::{heading, waits_here, who};
 use crate::ui::devices::Missing;
 use crate::ui::keys::{self, Action, Binding};
 use crate::ui::overlay;
@@ -22,7 +22,9 @@ pub(super) fn header(app: &App, columns: u16) -> Line<'static> {
     if hides_call(app) {
         groups.extend(call_in_short(app));
     }
+    groups.extend(disturbs_nobody(app));
     groups.push(connection(app));
+    groups.extend(strangers(app));
     groups.push(vec![Span::raw(short_id(&app.daemon.identity.id, theme))]);
     if app.link == Link::Up {
         groups.push(vec![Span::raw(app.setting.host.clone())]);
@@ -47,7 +49,8 @@ pub(super) fn banner(app: &App, columns: usize) -> Vec<Line<'static>> {
     if let Some(call) = ringing {
         let name = who(&call.info, theme);
         let since = timer(app.now.unix.saturating_sub(call.info.started));
-        let text = format!("{name} is calling, {since}. Esc leaves the field, a answers, x declines");
+        let does = if waits_here(&call.info) { "is waiting" } else { "is calling" };
+        let text = format!("{name} {does}, {since}. Esc leaves the field, a answers, x declines");
         lines.extend(text::paragraph(&text, columns, theme.warning()));
     }
     lines
@@ -71,6 +74,23 @@ pub(super) fn connection(app: &App) -> Vec<Span<'static>> {
     }
 }
 
+/// The sign that nobody rings.
+pub(super) fn disturbs_nobody(app: &App) -> Option<Vec<Span<'static>>> {
+    let theme = app.theme();
+    let on = app.daemon.policy.do_not_disturb;
+    on.then(|| vec![Span::styled(format!("{} do not disturb", theme.symbols.stopped), theme.alarm())])
+}
+
+/// The sign that unknown callers are treated otherwise than usual.
+pub(super) fn strangers(app: &App) -> Option<Vec<Span<'static>>> {
+    let theme = app.theme();
+    match app.daemon.policy.unknown_callers {
+        UnknownCallers::Silent => None,
+        UnknownCallers::Ring => Some(vec![Span::styled("strangers ring", theme.warning())]),
+        UnknownCallers::Reject => Some(vec![Span::styled("strangers declined", theme.warning())]),
+    }
+}
+
 /// What to do while no other node answers.
 pub(super) fn advice(app: &App, columns: usize) -> Vec<Line<'static>> {
     if app.link == Link::Up && !app.daemon.network.online {
@@ -90,7 +110,7 @@ pub(super) fn call_in_short(app: &App) -> Option<Vec<Span<'static>>> {
         (CallState::Active, Some(answered)) if app.link == Link::Up => {
             Span::styled(format!("{name} {}", timer(app.now.unix.saturating_sub(answered))), theme.strong())
         }
-        (state, _) => Span::styled(format!("{}: {name}", heading(state)), theme.strong()),
+        _ => Span::styled(format!("{}: {name}", heading(&call.info)), theme.strong()),
     }];
     spans.push(Span::raw(" "));
     spans.extend(microphone(app));
@@ -159,6 +179,7 @@ fn is_of_use(app: &App, action: Action) -> bool {
     match action {
         _ if app.link != Link::Up && keys::needs_daemon(action) => false,
         Action::CallSelected => app.lists.person(&app.daemon).is_some(),
+        Action::Matches | Action::Differs => app.comparing(),
         _ => true,
     }
 }

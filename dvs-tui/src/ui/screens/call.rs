@@ -10,7 +10,7 @@ use ratatui::widgets::{Block, Paragraph};
 
 use super::bars;
 use crate::ui::app::{App, Link};
-use crate::ui::calls::{self, Actor, Finished, Ongoing, talking, who};
+use crate::ui::calls::{self, Finished, Ongoing, talking, who};
 use crate::ui::devices::Missing;
 use crate::ui::keys::{self, Action};
 use crate::ui::text::{self, join_fitting};
@@ -21,6 +21,8 @@ use crate::ui::widgets::{meter, sparkline};
 
 /// Columns of a level meter.
 const METER: usize = 18;
+/// Other calls that have a line of their own.
+const OTHERS: usize = 3;
 
 /// A panel, composed but not drawn.
 pub(super) struct Panel {
@@ -76,7 +78,7 @@ fn of_unknown(app: &App, call: &Ongoing, columns: usize) -> Panel {
 fn of_call(app: &App, call: &Ongoing, columns: usize) -> Panel {
     let (theme, info) = (app.theme(), &call.info);
     let mut lines = Vec::new();
-    if info.state != CallState::Active {
+    if info.state != CallState::Active || info.unstable {
         lines.push(progress(app, call, columns));
     }
     if matches!(info.state, CallState::Active | CallState::Reconnecting) {
@@ -103,7 +105,7 @@ fn title(app: &App, info: &CallInfo) -> Vec<Span<'static>> {
     let theme = app.theme();
     let name = text::cut(&who(info, theme), 32, theme);
     vec![
-        Span::raw(format!(" {}: {name} ", calls::heading(info.state))),
+        Span::raw(format!(" {}: {name} ", calls::heading(info))),
         Span::styled(format!("{} ", trust::mark(info.trust, theme)), trust::style(info.trust, theme)),
     ]
 }
@@ -112,15 +114,25 @@ fn title(app: &App, info: &CallInfo) -> Vec<Span<'static>> {
 fn progress(app: &App, call: &Ongoing, columns: usize) -> Line<'static> {
     let theme = app.theme();
     let name = who(&call.info, theme);
-    let seconds = timer(app.seconds_in_state(call.info.call));
+    let outlook = calls::outlook(&call.info, app.now.unix);
+    let seconds = match (outlook, call.info.state) {
+        (Some(outlook), _) => outlook,
+        // How long one talks stands in the corner.
+        (None, CallState::Active) => String::new(),
+        (None, _) => timer(app.seconds_in_state(call.info.call)),
+    };
     let style = match call.info.state {
-        CallState::Reconnecting | CallState::Held => theme.warning(),
+        CallState::Reconnecting | CallState::Held | CallState::Active => theme.warning(),
         _ => theme.strong(),
     };
     let words = text::cut(&told(call, &name), columns.saturating_sub(seconds.len() + 5), theme);
     let mut line = Line::from(vec![Span::styled(format!(" {words}"), style), Span::raw(format!("   {seconds}"))]);
     let hint = match call.info.state {
-        CallState::Held if call.by != Some(Actor::Peer) => Some((Action::Hold, "resumes")),
+        CallState::Held if call.info.held_here => Some((Action::Hold, "resumes")),
+        CallState::Busy if call.info.can_wait && !calls::waits_here(&call.info) => {
+            Some((Action::Wait, "waits in the queue"))
+        }
+        CallState::Waiting if calls::waits_there(&call.info) => Some((Action::LeaveQueue, "leaves")),
         CallState::Alerting => Some((Action::Answer, "answers")),
         _ => None,
     };
@@ -136,11 +148,14 @@ fn progress(app: &App, call: &Ongoing, columns: usize) -> Line<'static> {
     line
 }
 
-/// What goes on in a call; of a hold also who is behind it.
+/// What goes on in a call; of a hold also who is behind it, of a call made several times which time it is.
 fn told(call: &Ongoing, name: &str) -> String {
-    match call.info.state {
-        CallState::Held => format!("{}, neither side is heard", calls::on_hold(call.by.as_ref(), name)),
-        _ => calls::progress(&call.info, name),
+    match (call.info.state, calls::tries(&call.info)) {
+        (CallState::Held, _) => {
+            format!("{}, neither side is heard", calls::on_hold(&call.info, call.by.as_ref(), name))
+        }
+        (CallState::Busy | CallState::Waiting, _) | (_, None) => calls::progress(&call.info, name),
+        (_, Some(tries)) => format!("{}, {tries}", calls::progress(&call.info, name)),
     }
 }
 
@@ -244,30 +259,52 @@ fn set_up(info: &CallInfo) -> String {
     }
 }
 
-/// One line for all other calls.
-fn others(app: &App, current: u32, columns: usize) -> Option<Line<'static>> {
+/// A line for each other call, and for those beyond how many they are.
+fn others(app: &App, current: u32, columns: usize) -> Vec<Line<'static>> {
     let theme = app.theme();
-    let others: Vec<String> = app
-        .calls
-        .ongoing()
-        .iter()
-        .filter(|call| call.info.call != current)
-        .map(|call| calls::progress(&call.info, &who(&call.info, theme)))
-        .collect();
-    let line = format!(" also: {}", others.join(", "));
-    (!others.is_empty()).then(|| Line::styled(text::cut(&line, columns, theme), theme.warning()))
+    let others: Vec<&Ongoing> = app.calls.ongoing().iter().filter(|call| call.info.call != current).collect();
+    let mut lines: Vec<Line<'static>> = others.iter().take(OTHERS).map(|call| other(app, call, columns)).collect();
+    if let Some(more) = u32::try_from(others.len().saturating_sub(OTHERS)).ok().filter(|more| *more > 0) {
+        lines.push(Line::styled(format!(" and {}", text::plural(more, "more call")), theme.warning()));
+    }
+    lines
+}
+
+/// A call besides the current one: how it stands and for how long, and at the next one the key to talk in it.
+fn other(app: &App, call: &Ongoing, columns: usize) -> Line<'static> {
+    let theme = app.theme();
+    let name = who(&call.info, theme);
+    let state = match call.info.state {
+        CallState::Held => calls::on_hold(&call.info, call.by.as_ref(), &name),
+        _ => calls::progress(&call.info, &name),
+    };
+    let seconds = timer(app.seconds_in_state(call.info.call));
+    let next = app.calls.next().is_some_and(|next| next.info.call == call.info.call);
+    let key = keys::shown(&app.contexts(), Action::Switch).filter(|_| next);
+    let hint = key.map(|key| (key.to_string(), " switches"));
+    let needed = hint.as_ref().map_or(0, |(key, word)| 3 + text::width(key) + text::width(word));
+    let words = text::cut(&format!(" also: {state}"), columns.saturating_sub(seconds.len() + 3 + needed), theme);
+    let mut line = Line::from(vec![Span::styled(words, theme.warning()), Span::raw(format!("   {seconds}"))]);
+    if let Some((key, word)) = hint {
+        line.spans.extend([Span::styled(format!("   {key}"), theme.key()), Span::raw(word)]);
+    }
+    line
 }
 
 /// Why it was over, and the figures it had.
 fn of_finished(app: &App, finished: &Finished, columns: usize) -> Panel {
     let (theme, info) = (app.theme(), &finished.info);
     let mut lines = text::paragraph(&finished.why, columns, theme.strong());
+    if let Some(alarm) = &finished.alarm {
+        lines.extend(text::paragraph(&format!("{} {alarm}", theme.symbols.bad), columns, theme.bad()));
+    }
     if finished.talked.is_some() {
         lines.push(quality(finished.stats.as_ref(), None, columns, theme));
     }
     lines.extend(stranger(app, info));
     let corner = finished.talked.map_or_else(|| "never answered".to_owned(), timer);
-    Panel { title: title(app, info), corner: vec![corner, "Esc closes".to_owned()], lines, frame: theme.faint() }
+    let frame = if finished.alarm.is_some() { theme.bad() } else { theme.faint() };
+    Panel { title: title(app, info), corner: vec![corner, "Esc closes".to_owned()], lines, frame }
 }
 
 /// How to keep somebody who is no contact yet.
@@ -281,11 +318,13 @@ fn stranger(app: &App, info: &CallInfo) -> Option<Line<'static>> {
 pub(super) fn words(app: &App, columns: usize) -> Option<Line<'static>> {
     let theme = app.theme();
     match (shown(app), &app.calls.finished) {
-        (Some(call), _) if call.info.state == CallState::Active || app.link != Link::Up => None,
+        (Some(call), _) if call.info.state == CallState::Active && !call.info.unstable || app.link != Link::Up => None,
         (Some(call), _) => Some(progress(app, call, columns)),
         (None, Some(finished)) => {
             let line = format!(" call ended: {}", finished.why);
-            Some(Line::styled(text::cut(&line, columns, theme), theme.strong()))
+            let line = finished.alarm.as_ref().map_or(line, |alarm| format!(" {} {alarm}", theme.symbols.bad));
+            let style = if finished.alarm.is_some() { theme.bad() } else { theme.strong() };
+            Some(Line::styled(text::cut(&line, columns, theme), style))
         }
         (None, None) => None,
     }

@@ -28,7 +28,9 @@ pub(super) fn header(app: &App, columns: u16) -> Line<'static> {
             }
         }
         None => {
+            groups.extend(bars::disturbs_nobody(app));
             groups.push(bars::connection(app));
+            groups.extend(bars::strangers(app));
             groups.push(vec![Span::raw(short_id(&app.daemon.identity.id, theme))]);
         }
     }

@@ -11,8 +11,8 @@ use super::pane;
 use crate::ui::app::App;
 use crate::ui::calls::{in_brief, named};
 use crate::ui::people::Pane;
+use crate::ui::presence;
 use crate::ui::text::{self, ends};
-use crate::ui::time::ago;
 use crate::ui::trust;
 
 /// Draws the list in its frame.
@@ -57,13 +57,11 @@ fn row(app: &App, contact: &Contact, selected: bool, columns: usize) -> Line<'st
     let theme = app.theme();
     let name = named(Some(&contact.name), &contact.id, theme);
     let call = app.calls.ongoing().iter().find(|call| call.info.peer == contact.id);
-    let right = match (call, contact.trust, contact.last_seen) {
-        (Some(call), ..) => in_brief(call.info.state).to_owned(),
-        (None, Trust::Changed, _) => "key changed".to_owned(),
-        (None, Trust::Blocked, _) => "blocked".to_owned(),
-        (None, _, Some(seen)) => ago(seen, app.now.unix),
-        (None, Trust::Unknown, None) => "never spoken".to_owned(),
-        (None, _, None) => String::new(),
+    let right = match (call, contact.trust) {
+        (Some(call), _) => in_brief(&call.info).to_owned(),
+        (None, Trust::Changed) => "KEY CHANGED".to_owned(),
+        (None, Trust::Blocked) => "blocked".to_owned(),
+        (None, _) => presence::in_brief(contact, app.now.unix, theme),
     };
     let pointer = if selected { theme.symbols.pointer } else { " " };
     let mark = Span::styled(trust::mark(contact.trust, theme), trust::style(contact.trust, theme));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What is known of the selected person; of ourselves when nobody is selected.
 
-use dvs_proto::message::{Contact, PastCall, Trust};
+use dvs_proto::message::{Contact, PastCall, Presence, Trust};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -12,7 +12,8 @@ use crate::ui::app::App;
 use crate::ui::calls::{named, why};
 use crate::ui::keys::{self, Action};
 use crate::ui::people::{Pane, Person};
-use crate::ui::text::{self, chunks, join_fitting, labelled};
+use crate::ui::presence;
+use crate::ui::text::{self, chunks, labelled};
 use crate::ui::time::timer;
 use crate::ui::trust;
 
@@ -54,7 +55,7 @@ fn about(app: &App, person: &Person, columns: usize) -> (String, Vec<Line<'stati
         Pane::Recent => app.lists.recent(&app.daemon).map(|recent| recent.call),
     };
     lines.extend(call.map(|call| about_call(app, call, columns)).unwrap_or_default());
-    lines.push(possible(app, person, columns));
+    lines.extend(possible(app, person, columns));
     (named(person.name.as_deref(), &person.id, theme), lines)
 }
 
@@ -66,11 +67,21 @@ fn about_contact(app: &App, contact: &Contact, columns: usize) -> Vec<Line<'stat
         Span::styled(format!("{mark} {words}"), trust::style(contact.trust, theme)),
     ])];
     if contact.trust == Trust::Changed {
-        let advice = "Somebody else may pose as them. If they really have a new key, remove and add them again.";
+        let advice = "Somebody else may pose as them: calls are refused. If they really have a new key, enter its \
+                      fingerprint: :contact verify.";
         lines.extend(text::paragraph(advice, columns, theme.bad()));
     }
-    if let Some(seen) = contact.last_seen {
-        lines.extend(labelled("last seen", LABEL, &app.setting.zone.when(seen, app.now.unix), columns, theme));
+    let seen = contact.last_seen.map(|seen| app.setting.zone.when(seen, app.now.unix));
+    match (presence::in_words(contact.presence), seen) {
+        (Some(now), Some(seen)) if contact.presence == Presence::Offline => {
+            lines.extend(labelled("presence", LABEL, &format!("{now}; seen {seen}"), columns, theme));
+        }
+        (Some(now), _) => lines.extend(labelled("presence", LABEL, &now, columns, theme)),
+        (None, Some(seen)) => lines.extend(labelled("last seen", LABEL, &seen, columns, theme)),
+        (None, None) => {}
+    }
+    if contact.auto_answer {
+        lines.extend(labelled("intercom", LABEL, "answered at once, after a tone", columns, theme));
     }
     if let Some(address) = &contact.last_address {
         lines.extend(labelled("reached", LABEL, address, columns, theme));
@@ -90,22 +101,24 @@ fn about_call(app: &App, call: &PastCall, columns: usize) -> Vec<Line<'static>> 
 }
 
 /// What can be done with the person, beside calling them.
-fn possible(app: &App, person: &Person, columns: usize) -> Line<'static> {
+fn possible(app: &App, person: &Person, columns: usize) -> Vec<Line<'static>> {
     let theme = app.theme();
-    let blocked = app.daemon.contacts.iter().any(|c| c.id == person.id && c.trust == Trust::Blocked);
-    let known = app.daemon.contacts.iter().any(|contact| contact.id == person.id);
+    let contact = app.daemon.contacts.iter().find(|contact| contact.id == person.id);
+    let blocked = contact.is_some_and(|contact| contact.trust == Trust::Blocked);
+    let (known, intercom) = (contact.is_some(), contact.is_some_and(|contact| contact.auto_answer));
+    let trusted = contact.is_some_and(|contact| !matches!(contact.trust, Trust::Blocked | Trust::Changed));
     let words = [
         (!known, Action::AddContact, "add"),
         (known, Action::Rename, "rename"),
         (known, Action::Remove, "remove"),
         (true, Action::Block, if blocked { "unblock" } else { "block" }),
         (true, Action::Copy, "copy ID"),
+        (trusted, Action::Verify, "verify"),
+        (trusted, Action::AutoAnswer, if intercom { "let it ring" } else { "answer at once" }),
     ];
     let group = |(possible, action, word): (bool, Action, &str)| {
         let key = keys::shown(&app.list_contexts(), action).filter(|_| possible)?;
         Some(vec![Span::styled(key.to_string(), theme.key()), Span::raw(format!(" {word}"))])
     };
-    let mut line = join_fitting(words.into_iter().filter_map(group).collect(), columns.saturating_sub(2));
-    line.spans.insert(0, Span::raw(" "));
-    line
+    text::rows_of(words.into_iter().filter_map(group), columns)
 }

@@ -13,7 +13,7 @@ const TWO_COLUMNS: u16 = 76;
 /// From this height on a single column shows both lists.
 const BOTH_LISTS: u16 = 12;
 /// Rows of the pane about the selected person, frame included.
-const DETAIL: u16 = 10;
+const DETAIL: u16 = 11;
 
 /// Draws the screen into `area`.
 pub(super) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {

@@ -19,6 +19,7 @@ use crate::ui::theme::Theme;
 use crate::ui::time::{Now, Zone};
 
 mod network;
+mod sessions;
 
 const NORMAL: (u16, u16) = (80, 24);
 const SMALL: (u16, u16) = (60, 16);
@@ -271,14 +272,14 @@ fn muted_and_deafened() {
 fn on_hold() {
     let mut scene = in_daily_use();
     scene.talk();
-    let held = Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) });
-    scene.event(held.clone());
+    let held = CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) };
+    scene.event(Event::Call(CallInfo { held_there: true, ..held.clone() }));
     scene.wait(12);
     assert_snapshot!("held_by_the_peer", scene.draw(NORMAL).lines().nth(2).unwrap());
     scene.talk();
     let you = example::snapshot().clients.swap_remove(0);
     scene.event(Event::Acted { client: you, action: "hold".into(), call: Some(1) });
-    scene.event(held);
+    scene.event(Event::Call(CallInfo { held_here: true, ..held }));
     scene.wait(12);
     assert_snapshot!(scene.draw(NORMAL));
 }
@@ -289,7 +290,8 @@ fn hints_are_never_cut() {
     scene.talk();
     let you = example::snapshot().clients.swap_remove(0);
     scene.event(Event::Acted { client: you, action: "hold".into(), call: Some(1) });
-    scene.event(Event::Call(CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) }));
+    let held = CallInfo { state: CallState::Held, held_here: true, ..example::active(Direction::Outgoing) };
+    scene.event(Event::Call(held));
     assert_snapshot!("held_60x16", scene.draw(SMALL));
     scene.press("q");
     assert_snapshot!("quit_40x12", scene.draw(NARROW));
@@ -299,11 +301,12 @@ fn hints_are_never_cut() {
 fn resuming_while_the_peer_holds_says_so() {
     let mut snapshot = example::snapshot();
     // Nobody knows who put it on hold before this client came.
-    let held = CallInfo { state: CallState::Held, ..example::active(Direction::Outgoing) };
+    let held =
+        CallInfo { state: CallState::Held, held_here: true, held_there: true, ..example::active(Direction::Outgoing) };
     snapshot.calls = vec![held.clone()];
     let mut scene = Scene::new(snapshot);
     scene.press("h");
-    scene.answer(Ok(Reply::Call(held)));
+    scene.answer(Ok(Reply::Call(CallInfo { held_here: false, ..held })));
     let screen = scene.draw(NORMAL);
     assert!(screen.contains("Alice put you on hold, and is the one to resume"), "{screen}");
     assert!(screen.contains("Alice put you on hold, neither side is heard"), "{screen}");
@@ -355,6 +358,7 @@ fn reconnecting_with_a_device_in_trouble_and_a_second_call() {
         peer: BOB.into(),
         name: Some("Bob".into()),
         state: CallState::Held,
+        held_here: true,
         ..example::active(Direction::Incoming)
     };
     scene.event(Event::Call(held));

@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 
 use super::bars;
 use crate::ui::app::App;
-use crate::ui::calls::who;
+use crate::ui::calls::{waits_here, who};
 use crate::ui::keys::{self, Action};
 use crate::ui::text::{self, join_fitting};
 
@@ -21,8 +21,9 @@ pub(super) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
         lines.extend(bars::call_in_short(app).map(Line::from));
         lines.push(hints(app, &[(Action::Mute, "mute"), (Action::HangUp, "hang up")], columns));
     }
-    if let Some(call) = app.calls.alerting() {
-        let line = text::cut(&format!("{} is calling", who(&call.info, theme)), columns, theme);
+    if let Some(call) = app.calls.asking() {
+        let does = if waits_here(&call.info) { "is waiting" } else { "is calling" };
+        let line = text::cut(&format!("{} {does}", who(&call.info, theme)), columns, theme);
         lines.push(Line::styled(line, theme.strong()));
         lines.extend(app.typing().then(|| Line::raw("Esc, then a or x")));
         lines.push(hints(app, &[(Action::Answer, "answer"), (Action::Decline, "decline")], columns));

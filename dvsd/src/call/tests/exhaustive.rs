@@ -142,7 +142,7 @@ impl World {
 
     fn act(&mut self, user: User, now: Now, random: &mut Random) {
         match user {
-            User::Dial => self.consent |= self.calls.dial(KEY, now, random).is_ok(),
+            User::Dial => self.consent |= self.calls.dial(KEY, DialOptions::default(), now, random).is_ok(),
             User::Answer => self.consent |= self.calls.answer(None, now).is_ok(),
             User::Decline => drop(self.calls.decline(None, now)),
             User::Hangup => drop(self.calls.hangup(None, now)),

@@ -73,12 +73,14 @@ fn a_second_contact_hears_busy_and_is_noted() {
     assert!(matches!(
         events[..],
         [
-            CallEvent::Send { frame: Frame::CallBusy { call_id: 2, can_wait: false, .. }, .. },
-            CallEvent::Changed(CallView { state: State::Ended, cause: Some(EndCause::MissedBusy), .. }),
-            CallEvent::SessionDone { key: BERT },
+            CallEvent::Send { frame: Frame::CallBusy { call_id: 2, can_wait: true, ttw: 30 }, .. },
+            CallEvent::InCall { key: BERT, on: true },
+            CallEvent::Changed(CallView { state: State::Busy, direction: Direction::Incoming, .. }),
         ]
     ));
-    assert_eq!(line.states(), [State::Active]);
+    assert_eq!(line.states(), [State::Active, State::Busy]);
+    line.pass(secs(40));
+    assert_eq!(line.states(), [State::Active], "it is heard of no more");
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn while_one_rings_a_second_does_not() {
     line.frame(ANNA, invite(1, 1), CONTACT);
     assert!(matches!(line.frame(BERT, invite(2, 1), CONTACT)[..], [Frame::CallBusy { .. }]));
     assert!(matches!(line.frame(BERT, invite(3, 1), Verdict::AutoAnswer)[..], [Frame::CallBusy { .. }]));
-    assert_eq!(line.states(), [State::Alerting]);
+    assert_eq!(line.states(), [State::Alerting, State::Busy]);
 }
 
 #[test]
@@ -138,6 +140,7 @@ fn a_further_attempt_after_busy_is_decided_anew() {
     assert_eq!(line.frame(BERT, invite(2, 1), CONTACT), busy);
     line.frame(ANNA, Frame::CallTerminate { call_id: 1, reason: Reason::Normal }, CONTACT);
     assert_eq!(line.frame(BERT, invite(2, 1), CONTACT), busy);
+    line.pass(secs(5));
     assert_eq!(line.frame(BERT, invite(2, 2), CONTACT), [replied(2, true, Reason::Normal)]);
 }
 
@@ -162,6 +165,7 @@ fn frames_about_unknown_calls_are_answered_so_that_the_peer_learns() {
         (Frame::CallTerminateReply { call_id: 5, ok: true }, None),
         (Frame::CallAnswer { call_id: 5 }, Some(unknown.clone())),
         (Frame::CallHold { call_id: 5, on: true }, Some(unknown.clone())),
+        (Frame::CallWaitingReply { call_id: 5, ok: true, ttw: 9 }, Some(unknown.clone())),
         (replied(5, true, Reason::Normal), Some(unknown)),
         (replied(5, false, Reason::Declined), None),
         (Frame::CallBusy { call_id: 5, can_wait: true, ttw: 5 }, None),
@@ -169,20 +173,12 @@ fn frames_about_unknown_calls_are_answered_so_that_the_peer_learns() {
             Frame::CallWaiting { call_id: 5, want: true },
             Some(Frame::CallWaitingReply { call_id: 5, ok: false, ttw: 0 }),
         ),
-        (Frame::CallWaitingReply { call_id: 5, ok: true, ttw: 9 }, None),
+        (Frame::CallWaitingReply { call_id: 5, ok: false, ttw: 0 }, None),
         (Frame::RekeyReq { epoch: 1 }, None),
     ] {
         assert_eq!(line.frame(ANNA, frame.clone(), CONTACT), Vec::from_iter(reply), "{frame:?}");
     }
     assert!(line.calls.is_empty());
-}
-
-#[test]
-fn nobody_may_wait_yet() {
-    let mut line = Line::talking_to_anna();
-    let wait = Frame::CallWaiting { call_id: 1, want: true };
-    assert_eq!(line.frame(ANNA, wait, CONTACT), [Frame::CallWaitingReply { call_id: 1, ok: false, ttw: 0 }]);
-    assert_eq!(line.states(), [State::Active]);
 }
 
 #[test]
@@ -197,15 +193,15 @@ fn a_peer_ends_only_its_own_call() {
 fn commands_say_why_they_make_no_sense() {
     let mut line = Line::talking_to_anna();
     let (now, one) = (at(line.now), CallNumber(1));
-    assert_eq!(line.calls.dial(BERT, now, &mut line.random), Err(DialError::InCall(one)));
-    assert_eq!(line.calls.dial(ANNA, now, &mut line.random), Err(DialError::InCall(one)));
+    assert_eq!(line.calls.dial(BERT, DialOptions::default(), now, &mut line.random), Err(DialError::InCall(one)));
+    assert_eq!(line.calls.dial(ANNA, DialOptions::default(), now, &mut line.random), Err(DialError::InCall(one)));
     assert_eq!(line.calls.answer(None, now), Err(CallError::NoSuchCall));
     assert_eq!(line.calls.answer(Some(one), now), Err(CallError::NotRinging(one)));
     assert_eq!(line.calls.decline(Some(one), now), Err(CallError::NotRinging(one)));
     assert_eq!(line.calls.hangup(Some(CallNumber(9)), now), Err(CallError::NoSuchCall));
     let mut line = Line::new();
     assert_eq!(line.calls.hangup(None, now), Err(CallError::NoSuchCall));
-    line.calls.dial(ANNA, now, &mut line.random).unwrap();
+    line.calls.dial(ANNA, DialOptions::default(), now, &mut line.random).unwrap();
     assert_eq!(line.calls.hold(None, None, now), Err(CallError::NotAnswered(one)));
 }
 
@@ -213,7 +209,7 @@ fn commands_say_why_they_make_no_sense() {
 fn who_dials_somebody_else_while_it_rings_must_hang_up_before_answering() {
     let mut line = Line::new();
     line.frame(ANNA, invite(1, 1), CONTACT);
-    let dialled = line.calls.dial(BERT, at(line.now), &mut line.random).unwrap();
+    let dialled = line.calls.dial(BERT, DialOptions::default(), at(line.now), &mut line.random).unwrap();
     assert_eq!(line.calls.answer(None, at(line.now)), Err(CallError::InCall(dialled)));
     assert_eq!(line.calls.hangup(None, at(line.now)), Ok(dialled));
     assert_eq!(line.calls.answer(None, at(line.now)), Ok(CallNumber(1)));

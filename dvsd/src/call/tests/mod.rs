@@ -137,7 +137,7 @@ impl Pair {
     fn dial(&mut self, end: usize) {
         let (now, key) = (self.now(), self.ends[end].key);
         let End { calls, random, .. } = &mut self.ends[end];
-        calls.dial(key, now, random).expect("the line is free");
+        calls.dial(key, DialOptions::default(), now, random).expect("the line is free");
         self.drain(end);
     }
 
@@ -234,6 +234,7 @@ impl Pair {
                     end.rung |= view.state == State::Alerting;
                     end.views.insert(view.number, view);
                 }
+                CallEvent::Misbehaved { .. } => panic!("honest peers do not misbehave"),
                 CallEvent::InCall { .. } | CallEvent::SessionDone { .. } => {}
             }
         }

@@ -319,7 +319,7 @@ fn a_shutdown_tells_the_peer_in_every_state() {
         assert_eq!(pair.causes()[0], Some(EndCause::GoingAway));
         let (now, key) = (pair.now(), pair.ends[1].key);
         let End { calls, random, .. } = &mut pair.ends[1];
-        assert_eq!(calls.dial(key, now, random), Err(DialError::GoingAway));
+        assert_eq!(calls.dial(key, DialOptions::default(), now, random), Err(DialError::GoingAway));
         pair.dial(0);
         pair.run(secs(1));
         assert_eq!(pair.causes()[0], Some(EndCause::GoingAway));

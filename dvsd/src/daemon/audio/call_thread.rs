@@ -18,6 +18,7 @@ use nix::sys::eventfd::EventFd;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::alsa::{self, PLAYBACK_PERIOD};
+use super::chime::Announcement;
 use super::clock::{Margin, Position, monotonic_us, nanos_of, now_ns, samples_in};
 use super::device::{Capture, DeviceError, MAX_POLL_FDS, Playback};
 use super::keeper::{Device, Retired};
@@ -122,6 +123,7 @@ impl Loudspeaker {
 pub(super) struct CallThread {
     microphone: Microphone,
     loudspeaker: Loudspeaker,
+    announcement: Announcement,
     links: Links,
     controls: Arc<Controls>,
     meters: Arc<Meters>,
@@ -131,6 +133,7 @@ impl CallThread {
     pub(super) fn new(
         encoder: OpusEncoder,
         playout: Playout,
+        announcement: Announcement,
         links: Links,
         controls: Arc<Controls>,
         meters: Arc<Meters>,
@@ -164,7 +167,7 @@ impl CallThread {
             xruns: 0,
             xrun_ns: 0,
         };
-        Ok(Self { microphone, loudspeaker, links, controls, meters })
+        Ok(Self { microphone, loudspeaker, announcement, links, controls, meters })
     }
 
     /// Runs until the call's audio is stopped.
@@ -264,7 +267,7 @@ impl CallThread {
 
     fn send(&mut self, captured_ns: u64) {
         let microphone = &mut self.microphone;
-        if self.controls.mute.load(Ordering::Relaxed) {
+        if self.controls.mute.load(Ordering::Relaxed) || !self.announcement.is_over(now_ns()) {
             microphone.frame.fill(0);
         }
         self.meters.set_capture_level(microphone.meter.update(&microphone.frame));
@@ -383,9 +386,13 @@ impl CallThread {
         if self.controls.deafen.load(Ordering::Relaxed) {
             sound.fill(0);
         }
+        // Whoever switched the loudspeaker off is told all the same; silence hears nothing.
+        let announced = if speaker.stand_in.is_some() { self.announcement.fill(sound) } else { 0 };
         self.meters.set_playback_level(speaker.meter.update(sound));
         let written = speaker.device.write(sound)?;
         speaker.position.wrote(written);
+        let empty_ns = now_ns() + nanos_of(queued + written as u64);
+        self.announcement.advance(announced.min(written), empty_ns);
         speaker.margin.fetched(queued, samples);
         let stats = speaker.playout.stats();
         let margin_us = speaker.margin.samples() * 1_000_000 / u64::from(SAMPLE_RATE);

@@ -12,6 +12,7 @@
 
 mod alsa;
 mod call_thread;
+mod chime;
 mod clock;
 mod device;
 mod keeper;
@@ -34,6 +35,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use thiserror::Error;
 
 use self::call_thread::{CallThread, Links};
+use self::chime::Announcement;
 pub(crate) use self::device::Backend;
 use self::device::Direction;
 use self::keeper::{Keeper, KeeperLinks, News};
@@ -55,6 +57,9 @@ pub(crate) struct AudioConfig {
     pub(crate) encoder: EncoderSettings,
     /// Whether the call had sound before, as after a hold: recordings go on.
     pub(crate) resumed: bool,
+    /// Whether two beeps are played first. Until they have been heard the peer hears silence, and as long as there is no
+    /// loudspeaker to play them.
+    pub(crate) announce: bool,
 }
 
 impl Default for AudioConfig {
@@ -65,6 +70,7 @@ impl Default for AudioConfig {
             playback: "default".to_owned(),
             encoder: EncoderSettings::default(),
             resumed: false,
+            announce: false,
         }
     }
 }
@@ -249,7 +255,8 @@ pub(crate) fn start(config: AudioConfig, wake: Arc<EventFd>) -> Result<CallAudio
     let links = Links { captured: to_loop, play: from_loop, devices, retired: to_keeper, wake: Arc::clone(&wake) };
     let encoder = OpusEncoder::new(config.encoder)?;
     let playout = Playout::new(Box::new(OpusDecoder::new()?));
-    let call = CallThread::new(encoder, playout, links, Arc::clone(&controls), Arc::clone(&meters))?;
+    let announcement = Announcement::new(config.announce);
+    let call = CallThread::new(encoder, playout, announcement, links, Arc::clone(&controls), Arc::clone(&meters))?;
     let keeper_links = KeeperLinks { devices: to_thread, retired, news: tell, wake: wake_keeper, wake_loop: wake };
     let keeper = Keeper::new(config, keeper_links, Arc::clone(&controls));
     let threads = vec![

@@ -119,6 +119,30 @@ fn a_peer_that_loops_sends_the_sound_back() {
 }
 
 #[test]
+fn p01_an_intercom_beeps_before_its_microphone_is_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let [input, room, heard] = ["in.wav", "room.wav", "heard.wav"].map(|name| folder.path().join(name));
+    speech::write(&input, 3).unwrap();
+    let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
+    let backend = format!("wav:{},{}", input.display(), room.display()).parse().unwrap();
+    let intercom = AudioConfig { backend, announce: true, ..AudioConfig::default() };
+    let left = start(intercom, Arc::clone(&wake)).unwrap();
+    let right = start_end(&wake, &format!("wav:,{}", heard.display()), "");
+    let mut pair = Pair { wake, left, right, seqs: [0; 2] };
+    pair.left.controls.set_deafen(true);
+    pair.run(Duration::from_secs(2));
+    let [beeped, played] = [&pair.left, &pair.right].map(|end| end.meters.playback_epoch_us().unwrap());
+    pair.finish();
+    let [room, heard] = [&room, &heard].map(|file| wav::read(file).unwrap());
+    let loud = |samples: &[i16], least: i16| samples.iter().position(|sample| sample.abs() > least).unwrap() as u64;
+    let beep = loud(&room, 8_000);
+    assert!(room.iter().filter(|sample| sample.abs() > 4_000).count() > 5_000, "two beeps, however deaf");
+    let first_word = played + loud(&heard, 200) * 1_000 / 48;
+    let end_of_beeps = beeped + beep * 1_000 / 48 + 480_000;
+    assert!(first_word > end_of_beeps, "{first_word} {end_of_beeps}");
+}
+
+#[test]
 fn mute_and_deafen_silence_one_direction_each() {
     let mut pair = Pair::start(("tone", ""), ("tone", ""));
     pair.left.controls.set_mute(true);

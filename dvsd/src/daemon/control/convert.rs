@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dvs_proto::message::{
     Audio, CallInfo, CallState, CallStats, Contact, Direction, EndReason, Identity, Lookup, Nat, Network, PastCall,
-    Peer, Role, Sighting, Target, Trust,
+    Peer, Presence, Role, Sighting, Target, Trust,
 };
 use dvsd::call;
 use dvsd::node::{CallView, EndCause, LookedUp, Node, SessionStats};
@@ -132,6 +132,8 @@ pub(crate) fn contact(contact: &people::Contact) -> Contact {
         at: contact.at.iter().map(ToString::to_string).collect(),
         via: contact.via.iter().map(|(id, address)| format!("{id}@{address}")).collect(),
         last_address: contact.last_address.map(|address| address.to_string()),
+        auto_answer: false,
+        presence: Presence::Unknown,
     }
 }
 
@@ -173,6 +175,13 @@ pub(crate) fn call(view: &CallView, node: &Node) -> CallInfo {
         ended: view.cause.map(end_reason),
         lookup_us: view.found_after.map(|after| narrow(after.as_micros())),
         ring_us: view.rang_after.map(|after| narrow(after.as_micros())),
+        held_here: view.held_here,
+        held_there: view.held_there,
+        attempt: view.attempt,
+        tries: view.tries,
+        can_wait: view.can_wait,
+        until: view.until.map(|until| until.unix),
+        unstable: view.unstable,
     }
 }
 
@@ -220,6 +229,9 @@ pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>
         mouth_to_ear_us: network_us.map(|network| narrow(network + figures.delay_us)),
         capture_epoch_us: figures.capture_epoch_us,
         playback_epoch_us: figures.playback_epoch_us,
+        epoch: 0,
+        path_changes: 0,
+        not_authentic: 0,
     }
 }
 

@@ -99,6 +99,16 @@ impl Desk {
         }
     }
 
+    /// Remembers that `call` was answered without asking.
+    pub(crate) fn answered_unasked(&mut self, call: u32) {
+        self.answered_by.insert(call, "auto-answer".to_owned());
+    }
+
+    /// Whether any client is attached.
+    pub(crate) fn is_attended(&self) -> bool {
+        !self.clients.is_empty()
+    }
+
     /// Who answered `call`.
     pub(crate) fn answered_by(&self, call: u32) -> Option<String> {
         self.answered_by.get(&call).cloned()

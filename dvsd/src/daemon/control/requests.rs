@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use dvs_proto::message::{self, CallStats, Failure, FailureKind, Reply, Request, Snapshot};
 use dvsd::call::{CallError, CallNumber, DialError};
 use dvsd::id::{Invite, NodeId};
-use dvsd::node::{CallView, Contact, Drain, Event, Hints, LookUpError, Node, PeopleError};
+use dvsd::node::{CallView, Contact, DialOptions, Drain, Event, Hints, LookUpError, Node, PeopleError};
 use dvsd::people::{Resolved, Target};
 use dvsd::time::Now;
 
@@ -36,19 +36,20 @@ impl Service {
             Request::Attach { name } => self.attach(client, name),
             Request::Snapshot => Ok(Reply::Snapshot(Box::new(self.snapshot(client)))),
             Request::Resolve { text } => self.resolve(&text).map(|resolved| Reply::Target(convert::target(&resolved))),
-            Request::Dial { target } => self.dial(client, &target),
+            Request::Dial { target, tries, wait } => self.dial(client, &target, DialOptions { tries, wait }),
             Request::Answer { call } => self.answer(client, call),
             Request::Decline { call } => self.act(client, "declined", |service, now| {
                 service.command(|node| node.decline(call.map(CallNumber), now))
             }),
             Request::Hangup { call } => self
                 .act(client, "hung up", |service, now| service.command(|node| node.hang_up(call.map(CallNumber), now))),
-            Request::Hold { call, on: Some(false) } if self.held_only_there(call) => {
-                Err(Failure::new(FailureKind::State, "the peer holds the call; only they can resume it"))
+            Request::Hold { call, on } => self.hold(client, call, on),
+            Request::Wait { call, on } => {
+                self.act(client, if on { "asks for a place in the queue" } else { "left the queue" }, |service, now| {
+                    service.command(|node| node.wait(call.map(CallNumber), on, now))
+                })
             }
-            Request::Hold { call, on } => self.act(client, "hold", |service, now| {
-                service.command(|node| node.hold(call.map(CallNumber), on, now)).map(|(number, _)| number)
-            }),
+            Request::Switch { call } => self.switch(client, call),
             Request::Mute { on } => Ok(self.mute(on)),
             Request::Deafen { on } => Ok(self.deafen(on)),
             Request::ContactAdd { name, target } => self.add_contact(&name, &target),
@@ -65,6 +66,14 @@ impl Service {
             Request::Lookup { target } => self.look_up(&target),
             Request::Invite { local } => Ok(Reply::Invite(self.invite(local))),
             Request::Contacts { skip } => Ok(Reply::Contacts(self.contacts(skip as usize, MORE_CONTACTS))),
+            Request::DoNotDisturb { .. }
+            | Request::UnknownCallers { .. }
+            | Request::ContactAutoAnswer { .. }
+            | Request::ContactVerify { .. }
+            | Request::VerifyStart { .. }
+            | Request::VerifyDone { .. } => {
+                Err(Failure::new(FailureKind::State, "this daemon cannot do that yet: upgrade dvsd"))
+            }
         }
     }
 
@@ -90,6 +99,8 @@ impl Service {
             clients: self.desk.clients(),
             you: client,
             contacts_total: self.node.people().contacts().count() as u32,
+            policy: message::Policy::default(),
+            verification: None,
         }
     }
 
@@ -121,7 +132,7 @@ impl Service {
         self.node.people().resolve(text).map_err(people_failure)
     }
 
-    fn dial(&mut self, client: u32, target: &str) -> Outcome {
+    fn dial(&mut self, client: u32, target: &str, options: DialOptions) -> Outcome {
         if self.role() == Role::Seed {
             let message = "this daemon is a bootstrap node ([network] role = \"seed\") and makes no calls";
             return Err(Failure::new(FailureKind::State, message));
@@ -132,8 +143,17 @@ impl Service {
             let message = format!("{name} is blocked; first run: dvs-tui contacts unblock {}", invite.id);
             return Err(Failure::new(FailureKind::State, message));
         }
+        if target == Target::Changed {
+            let name = self.name_of(invite.id);
+            let message = format!(
+                "the key of {name} has changed: somebody may be impersonating them; compare fingerprints by another way, \
+                 then run: dvs-tui contacts verify {} FINGERPRINT",
+                invite.id
+            );
+            return Err(Failure::new(FailureKind::State, message));
+        }
         let dialled = self.seek(&invite, |service, hints| {
-            service.command(|node| node.dial(invite.id, invite.fingerprint, hints, clock::now()))
+            service.command(|node| node.dial(invite.id, invite.fingerprint, hints, options, clock::now()))
         });
         let number = dialled.map_err(|error| dial_failure(&error))?;
         self.announce(client, "dialled", number);
@@ -179,6 +199,38 @@ impl Service {
         self.act(client, "answered", |service, _| service.command(|node| node.answer(ringing, now)))
     }
 
+    /// Talks in another call. If its caller rings or waits, that is an answer.
+    fn switch(&mut self, client: u32, call: Option<u32>) -> Outcome {
+        let now = clock::now();
+        let number =
+            self.act_quietly("switched", |service| service.command(|node| node.switch(call.map(CallNumber), now)))?;
+        let answered = self.node.call(number).and_then(|view| view.answered).is_some_and(|at| at.mono == now.mono);
+        if answered {
+            self.desk.answered(number.0, client);
+        }
+        self.announce(client, if answered { "answered" } else { "switched" }, number);
+        self.reply_call(number)
+    }
+
+    /// Holds or resumes. Without a number the call to resume is the one held here, whatever else goes on.
+    fn hold(&mut self, client: u32, call: Option<u32>, on: Option<bool>) -> Outcome {
+        let parked = || self.node.calls().find(|view| view.held_here).map(|view| view.number);
+        let meant = call.map(CallNumber).or_else(|| parked().filter(|_| on == Some(false)));
+        if on == Some(false) && self.held_only_there(meant) {
+            return Err(Failure::new(FailureKind::State, "the peer holds the call; only they can resume it"));
+        }
+        let mut held = false;
+        let number = self.act_quietly("held", |service| {
+            let outcome = service.command(|node| node.hold(meant, on, clock::now()));
+            outcome.map(|(number, on)| {
+                held = on;
+                number
+            })
+        })?;
+        self.announce(client, if held { "held" } else { "resumed" }, number);
+        self.reply_call(number)
+    }
+
     /// Does something to a call, tells the other clients who did it, and shows the call.
     fn act(
         &mut self,
@@ -186,9 +238,18 @@ impl Service {
         action: &str,
         act: impl FnOnce(&mut Self, Now) -> Result<CallNumber, CallError>,
     ) -> Outcome {
-        let number = act(self, clock::now()).map_err(|error| call_failure(&error, action))?;
+        let number = self.act_quietly(action, |service| act(service, clock::now()))?;
         self.announce(client, action, number);
         self.reply_call(number)
+    }
+
+    /// Does something to a call; who did it is still to be told.
+    fn act_quietly(
+        &mut self,
+        action: &str,
+        act: impl FnOnce(&mut Self) -> Result<CallNumber, CallError>,
+    ) -> Result<CallNumber, Failure> {
+        act(self).map_err(|error| call_failure(&error, action))
     }
 
     fn announce(&self, client: u32, action: &str, call: CallNumber) {
@@ -205,8 +266,8 @@ impl Service {
         }
     }
 
-    fn held_only_there(&self, call: Option<u32>) -> bool {
-        let meant = |view: &CallView| call.is_none_or(|number| view.number.0 == number);
+    fn held_only_there(&self, call: Option<CallNumber>) -> bool {
+        let meant = |view: &CallView| call.is_none_or(|number| view.number == number);
         self.node.calls().filter(meant).any(|view| view.held_there && !view.held_here)
     }
 
@@ -261,7 +322,7 @@ impl Service {
         Some(convert::stats(call.0, &figures, self.desk.session(call.0).as_ref()))
     }
 
-    fn call_info(&self, view: &CallView) -> message::CallInfo {
+    pub(crate) fn call_info(&self, view: &CallView) -> message::CallInfo {
         let mut info = convert::call(view, &self.node);
         info.answered_by = self.desk.answered_by(view.number.0);
         info.route = self.desk.route(view.number.0);
@@ -281,7 +342,7 @@ impl Service {
                 self.world.server.event(&message::Event::ContactRemoved { id: id.to_string() });
             }
             Event::KeyChanged(id) => self.activity(format!(
-                "WARNING: {} shows another key than before; if that is expected, remove and add the contact again",
+                "WARNING: {} shows another key than before; compare fingerprints by another way, then verify the contact with the new one",
                 self.name_of(id)
             )),
             Event::Network => {
@@ -293,6 +354,10 @@ impl Service {
                 let lookup = convert::lookup(&lookup, &self.node);
                 self.world.server.event(&message::Event::Lookup(lookup));
             }
+            Event::AutoAnswered(call) => self.auto_answered(call),
+            Event::Policy(policy) => self.policy_changed(policy),
+            Event::Verification { call, state } => self.verification_changed(call, state),
+            Event::Presence { .. } => {}
         }
     }
 
@@ -336,7 +401,7 @@ impl Service {
         self.world.server.event(&message::Event::Activity { at: clock::now().unix, text });
     }
 
-    fn name_of(&self, id: NodeId) -> String {
+    pub(crate) fn name_of(&self, id: NodeId) -> String {
         self.node.people().name_of(id).map_or_else(|| id.to_string(), str::to_owned)
     }
 }
@@ -362,12 +427,26 @@ fn dial_failure(error: &DialError) -> Failure {
 fn call_failure(error: &CallError, action: &str) -> Failure {
     let message = match (error, action) {
         (CallError::NoSuchCall, "answered" | "declined") => "nobody is calling".to_owned(),
+        (CallError::NoSuchCall, "switched") => "there is no other call; dvs-tui status shows all".to_owned(),
         (CallError::NoSuchCall, _) => "there is no such call; dvs-tui status shows all".to_owned(),
-        _ => error.to_string(),
+        (CallError::NotAnswered(number), _) => format!("call {number} has not been answered; only then can it be held"),
+        (CallError::InCall(number), _) => {
+            format!("call {number} cannot be held for it: hang up first, with dvs-tui hangup {number}")
+        }
+        (CallError::NotRinging(number), _) => format!("call {number} does not ring here; dvs-tui status shows all"),
+        (CallError::NotBusy(number), _) => {
+            format!("call {number} has nothing to wait for: only with somebody who is busy there is a queue")
+        }
+        (CallError::NoRoom(_) | CallError::OtherHeld(_), _) => error.to_string(),
     };
     let kind = match error {
         CallError::NoSuchCall => FailureKind::NotFound,
-        CallError::NotRinging(_) | CallError::NotAnswered(_) | CallError::InCall(_) => FailureKind::State,
+        CallError::NoRoom(_) => FailureKind::NotAnswered,
+        CallError::NotRinging(_)
+        | CallError::NotAnswered(_)
+        | CallError::InCall(_)
+        | CallError::OtherHeld(_)
+        | CallError::NotBusy(_) => FailureKind::State,
     };
     Failure::new(kind, message)
 }
@@ -380,7 +459,7 @@ const fn people_failure_kind(error: &PeopleError) -> FailureKind {
     match error {
         PeopleError::NoSuchName(_) | PeopleError::NotContact => FailureKind::NotFound,
         PeopleError::Full => FailureKind::Limit,
-        PeopleError::KeyMismatch | PeopleError::NoKey => FailureKind::State,
+        PeopleError::KeyMismatch | PeopleError::FingerprintMismatch | PeopleError::KeyNotSettled => FailureKind::State,
         PeopleError::Name(_)
         | PeopleError::NameTaken(_)
         | PeopleError::AlreadyContact(_)

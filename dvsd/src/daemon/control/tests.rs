@@ -190,6 +190,8 @@ fn snapshot(you: u32) -> Reply {
         clients: Vec::new(),
         you,
         contacts_total: 0,
+        policy: Policy::default(),
+        verification: None,
     }))
 }
 

@@ -63,7 +63,11 @@ impl File {
     }
 
     fn load(&self) -> rusqlite::Result<Loaded> {
-        Ok(Loaded { contacts: rows::contacts(&self.db)?, history: rows::history(&self.db)? })
+        Ok(Loaded {
+            contacts: rows::contacts(&self.db)?,
+            history: rows::history(&self.db)?,
+            chosen: rows::chosen(&self.db)?,
+        })
     }
 
     /// Writes all of `batch`, or nothing; when it returns, it is on the disk.

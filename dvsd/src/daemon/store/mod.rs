@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The SQLite file that keeps contacts and call history, on a thread of its own: an fsync never blocks the loop.
+//! The SQLite file that keeps contacts, call history and what users chose about callers, on a thread of its own: an fsync never blocks the loop.
 //!
 //! What is to be written is kept here until it is on the disk. Changes of one contact overtake each other, so what
 //! waits is bounded however slow the disk is; a write that fails (disk full) is tried again until it works. A file
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dvsd::call::PastCall;
 use dvsd::id::NodeId;
-use dvsd::people::Contact;
+use dvsd::people::{Contact, Policy, UnknownCallers};
 use thiserror::Error;
 
 mod file;
@@ -41,6 +41,43 @@ pub(crate) struct Loaded {
     pub(crate) contacts: Vec<Contact>,
     /// Past calls, newest first, at most [`HISTORY_KEPT`].
     pub(crate) history: Vec<PastCall>,
+    /// What users changed of the settings.
+    pub(crate) chosen: Chosen,
+}
+
+/// What users changed of the settings for callers; what is `None` is as the administrator configured it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// Whether nobody is to be disturbed.
+    pub(crate) do_not_disturb: Option<bool>,
+    /// What happens with callers that are no contacts.
+    pub(crate) unknown_callers: Option<UnknownCallers>,
+}
+
+impl Chosen {
+    /// What holds, `configured` being what holds without any choice.
+    pub(crate) fn over(self, configured: Policy) -> Policy {
+        Policy {
+            do_not_disturb: self.do_not_disturb.unwrap_or(configured.do_not_disturb),
+            unknown_callers: self.unknown_callers.unwrap_or(configured.unknown_callers),
+        }
+    }
+
+    /// What `after` has that `before` had not.
+    pub(crate) fn between(before: Policy, after: Policy) -> Self {
+        Self {
+            do_not_disturb: (before.do_not_disturb != after.do_not_disturb).then_some(after.do_not_disturb),
+            unknown_callers: (before.unknown_callers != after.unknown_callers).then_some(after.unknown_callers),
+        }
+    }
+
+    /// These choices, and where they say nothing those made `before`.
+    fn after(self, before: Self) -> Self {
+        Self {
+            do_not_disturb: self.do_not_disturb.or(before.do_not_disturb),
+            unknown_callers: self.unknown_callers.or(before.unknown_callers),
+        }
+    }
 }
 
 /// Why the file cannot be used. Each message says what to do.
@@ -101,13 +138,14 @@ struct Batch {
     /// New contents of contacts; `None` removes one.
     contacts: BTreeMap<NodeId, Option<Contact>>,
     history: VecDeque<PastCall>,
+    chosen: Chosen,
     /// New contents of files beside the database, which may be lost.
     files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.contacts.is_empty() && self.history.is_empty() && self.files.is_empty()
+        self.contacts.is_empty() && self.history.is_empty() && self.files.is_empty() && self.chosen == Chosen::default()
     }
 
     /// Takes back a batch that could not be written; what came meanwhile is newer.
@@ -115,6 +153,7 @@ impl Batch {
         for (id, contact) in failed.contacts {
             self.contacts.entry(id).or_insert(contact);
         }
+        self.chosen = self.chosen.after(failed.chosen);
         let newer = core::mem::replace(&mut self.history, failed.history);
         self.history.extend(newer);
         self.trim();
@@ -188,6 +227,11 @@ impl Store {
     /// Deletes a contact.
     pub(crate) fn remove_contact(&self, id: NodeId) {
         self.hand_over(|waiting| drop(waiting.contacts.insert(id, None)));
+    }
+
+    /// Stores what users changed of the settings.
+    pub(crate) fn save_chosen(&self, chosen: Chosen) {
+        self.hand_over(|waiting| waiting.chosen = chosen.after(waiting.chosen));
     }
 
     /// Adds a call to the history.

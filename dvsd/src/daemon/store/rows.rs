@@ -3,14 +3,18 @@
 
 use dvsd::call::{Direction, EndCause, PastCall};
 use dvsd::id::{Fingerprint, HostPort, NodeId};
-use dvsd::people::Contact;
+use dvsd::people::{Contact, UnknownCallers};
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::{Batch, HISTORY_KEPT};
+use super::{Batch, Chosen, HISTORY_KEPT};
+
+/// The names of settings.
+const DO_NOT_DISTURB: &str = "do_not_disturb";
+const UNKNOWN_CALLERS: &str = "unknown_callers";
 
 pub(super) fn contacts(db: &Connection) -> rusqlite::Result<Vec<Contact>> {
     let mut query = db.prepare(
-        "SELECT id, name, fingerprint, verified, changed, blocked, last_seen, at, via, last_address \
+        "SELECT id, name, fingerprint, verified, changed, blocked, last_seen, at, via, last_address, auto_answer \
          FROM contact ORDER BY id",
     )?;
     query.query_map([], contact)?.collect()
@@ -31,7 +35,39 @@ fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
             .get::<_, Option<String>>("last_address")?
             .map(|text| text.parse().map_err(|_| nonsense("address", &text)))
             .transpose()?,
+        auto_answer: row.get("auto_answer")?,
     })
+}
+
+/// What users changed of the settings.
+pub(super) fn chosen(db: &Connection) -> rusqlite::Result<Chosen> {
+    let mut query = db.prepare("SELECT name, value FROM setting")?;
+    let settings = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut chosen = Chosen::default();
+    for setting in settings {
+        let (name, value): (String, String) = setting?;
+        let wrong = || nonsense(&name, &value);
+        match name.as_str() {
+            DO_NOT_DISTURB => chosen.do_not_disturb = Some(value.parse().map_err(|_| wrong())?),
+            UNKNOWN_CALLERS => chosen.unknown_callers = Some(unknown_callers(&value).ok_or_else(wrong)?),
+            _ => return Err(nonsense("setting", &name)),
+        }
+    }
+    Ok(chosen)
+}
+
+fn unknown_callers(name: &str) -> Option<UnknownCallers> {
+    let all = [UnknownCallers::Ring, UnknownCallers::Silent, UnknownCallers::Reject];
+    all.into_iter().find(|policy| name_of(*policy) == name)
+}
+
+/// The name under which a policy is stored, which is that of `dvsd.toml`.
+const fn name_of(policy: UnknownCallers) -> &'static str {
+    match policy {
+        UnknownCallers::Ring => "ring",
+        UnknownCallers::Silent => "silent",
+        UnknownCallers::Reject => "reject",
+    }
 }
 
 /// A list of texts separated by blanks.
@@ -87,6 +123,12 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::R
             None => drop(transaction.execute("DELETE FROM contact WHERE id = ?1", [id.0])?),
         }
     }
+    if let Some(on) = batch.chosen.do_not_disturb {
+        write_setting(transaction, DO_NOT_DISTURB, &on.to_string())?;
+    }
+    if let Some(policy) = batch.chosen.unknown_callers {
+        write_setting(transaction, UNKNOWN_CALLERS, name_of(policy))?;
+    }
     for call in &batch.history {
         write_call(transaction, call)?;
     }
@@ -99,8 +141,8 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::R
 
 fn write_contact(transaction: &Transaction<'_>, contact: &Contact) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO contact (id, name, fingerprint, verified, changed, blocked, last_seen, at, via, last_address) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT OR REPLACE INTO contact (id, name, fingerprint, verified, changed, blocked, last_seen, at, via, last_address, \
+         auto_answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     insert.execute(params![
         contact.id.0,
@@ -113,7 +155,13 @@ fn write_contact(transaction: &Transaction<'_>, contact: &Contact) -> rusqlite::
         listed(&contact.at, ToString::to_string),
         listed(&contact.via, |(id, address)| format!("{id}@{address}")),
         contact.last_address.map(|address| address.to_string()),
+        contact.auto_answer,
     ])?;
+    Ok(())
+}
+
+fn write_setting(transaction: &Transaction<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
+    transaction.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)", [name, value])?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 pub(super) const APPLICATION_ID: i64 = 0x4456_5331;
 
 /// `MIGRATIONS[n]` leads from schema version n to n + 1. A published one never changes.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE contact (
     id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 20),
@@ -30,6 +30,14 @@ CREATE TABLE history (
 ALTER TABLE contact ADD COLUMN at TEXT NOT NULL DEFAULT '';
 ALTER TABLE contact ADD COLUMN via TEXT NOT NULL DEFAULT '';
 ALTER TABLE contact ADD COLUMN last_address TEXT;
+",
+    // What users changed while the daemon ran; what is not there is as the administrator configured it.
+    "
+ALTER TABLE contact ADD COLUMN auto_answer INTEGER NOT NULL DEFAULT 0 CHECK (auto_answer IN (0, 1));
+CREATE TABLE setting (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

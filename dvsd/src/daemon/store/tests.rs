@@ -27,6 +27,7 @@ fn contact(number: u8) -> Contact {
         at: vec!["198.18.0.1:5004".parse().unwrap(), "[2001:db8::1]:5004".parse().unwrap()],
         via: vec![(NodeId([9; 20]), "seed.example.org:5004".parse().unwrap())],
         last_address: Some("[2001:db8::2]:6000".parse().unwrap()),
+        auto_answer: true,
         ..Contact::new(NodeId([number; 20]), format!("Contact {number} 祖母"))
     }
 }
@@ -190,6 +191,65 @@ fn a_database_of_the_first_version_keeps_all_it_has() {
 }
 
 #[test]
+fn a_database_of_the_second_version_keeps_its_contacts_who_are_no_intercoms() {
+    let (_directory, path) = directory();
+    let db = Connection::open(&path).unwrap();
+    schema::MIGRATIONS[..2].iter().for_each(|step| db.execute_batch(step).unwrap());
+    db.execute_batch(
+        "INSERT INTO contact VALUES (zeroblob(20), 'Anna', zeroblob(32), 1, 0, 0, 7, '', '', '198.18.0.1:5004')",
+    )
+    .unwrap();
+    db.pragma_update(None, "application_id", schema::APPLICATION_ID).unwrap();
+    db.pragma_update(None, "user_version", 2).unwrap();
+    drop(db);
+    let anna = Contact {
+        fingerprint: Some(Fingerprint([0; 32])),
+        verified: true,
+        last_seen: Some(7),
+        last_address: Some("198.18.0.1:5004".parse().unwrap()),
+        ..Contact::new(NodeId([0; 20]), "Anna".into())
+    };
+    let loaded = reopened(&path);
+    assert_eq!((loaded.contacts, loaded.chosen), (vec![anna], Chosen::default()));
+}
+
+#[test]
+fn what_users_chose_about_callers_is_kept_and_goes_before_the_configuration() {
+    let (_directory, path) = directory();
+    let configured = Policy { do_not_disturb: false, unknown_callers: UnknownCallers::Silent };
+    assert_eq!(reopened(&path).chosen.over(configured), configured);
+    let disturbing = Policy { do_not_disturb: true, ..configured };
+    let (store, _) = Store::open(&path).unwrap();
+    store.save_chosen(Chosen::between(configured, disturbing));
+    store.close().unwrap();
+    let chosen = reopened(&path).chosen;
+    assert_eq!(chosen, Chosen { do_not_disturb: Some(true), unknown_callers: None });
+    let configured = Policy { unknown_callers: UnknownCallers::Ring, ..configured };
+    assert_eq!(chosen.over(configured), Policy { do_not_disturb: true, unknown_callers: UnknownCallers::Ring });
+    for policy in [UnknownCallers::Ring, UnknownCallers::Silent, UnknownCallers::Reject] {
+        let (store, _) = Store::open(&path).unwrap();
+        store.save_chosen(Chosen { do_not_disturb: Some(false), unknown_callers: None });
+        store.save_chosen(Chosen { do_not_disturb: None, unknown_callers: Some(policy) });
+        store.close().unwrap();
+        let both = Chosen { do_not_disturb: Some(false), unknown_callers: Some(policy) };
+        assert_eq!(reopened(&path).chosen, both);
+    }
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_is_damage() {
+    for (name, value) in [("do_not_disturb", "maybe"), ("unknown_callers", "1"), ("colour", "red")] {
+        let (_directory, path) = directory();
+        reopened(&path);
+        let db = Connection::open(&path).unwrap();
+        db.execute("INSERT INTO setting VALUES (?1, ?2)", [name, value]).unwrap();
+        drop(db);
+        let error = error(&path);
+        assert!(matches!(&error, StoreError::Damaged { .. }), "{error}");
+    }
+}
+
+#[test]
 fn an_address_that_makes_no_sense_is_damage() {
     let (_directory, path) = directory();
     let (store, _) = Store::open(&path).unwrap();
@@ -212,7 +272,7 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", schema::VERSION + 1).unwrap();
     let before = fs::read(&path).unwrap();
     let error = error(&path);
-    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 4, known: 3, .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

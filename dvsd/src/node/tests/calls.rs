@@ -53,7 +53,8 @@ fn both_dialling_at_once_end_up_in_one_call() {
         net.dial(1, 2);
         net.run(Duration::from_millis(offset));
         let (peer, now) = (net.hosts[1].id(), net.now);
-        let _already_ringing = net.command(2, |node| node.dial(peer, None, Hints::default(), now));
+        let _already_ringing =
+            net.command(2, |node| node.dial(peer, None, Hints::default(), DialOptions::default(), now));
         net.run(Duration::from_secs(2));
         assert_eq!(net.hosts[1].call().state, State::Active, "offset {offset} ms");
         assert_eq!(net.hosts[2].call().state, State::Active, "offset {offset} ms");
@@ -89,7 +90,7 @@ fn a_peer_that_vanishes_is_lost_after_half_a_minute() {
 fn an_id_that_nobody_has_is_not_found() {
     let mut net = Net::new(3, UnknownCallers::Ring);
     let now = net.now;
-    net.command(1, |node| node.dial(NodeId([0x42; 20]), None, Hints::default(), now)).unwrap();
+    net.command(1, |node| node.dial(NodeId([0x42; 20]), None, Hints::default(), DialOptions::default(), now)).unwrap();
     net.run(Duration::from_secs(20));
     assert_eq!(net.hosts[1].call().cause, Some(EndCause::NotFound));
 }
@@ -98,7 +99,7 @@ fn an_id_that_nobody_has_is_not_found() {
 fn a_node_without_an_overlay_says_that_it_is_offline() {
     let mut net = Net::new(1, UnknownCallers::Ring);
     let now = net.now;
-    net.command(0, |node| node.dial(NodeId([0x42; 20]), None, Hints::default(), now)).unwrap();
+    net.command(0, |node| node.dial(NodeId([0x42; 20]), None, Hints::default(), DialOptions::default(), now)).unwrap();
     net.run(Duration::from_secs(20));
     assert_eq!(net.hosts[0].call().cause, Some(EndCause::Offline));
 }
@@ -122,7 +123,7 @@ fn an_invite_with_an_address_is_enough_for_a_network_of_two() {
     net.add(1, UnknownCallers::Ring);
     let (peer, address, now) = (net.hosts[1].id(), net.hosts[1].address, net.now);
     let hints = Hints { addresses: &[address], to_follow: 0 };
-    net.command(0, |node| node.dial(peer, None, hints, now)).unwrap();
+    net.command(0, |node| node.dial(peer, None, hints, DialOptions::default(), now)).unwrap();
     net.run(Duration::from_millis(500));
     assert_eq!(net.hosts[0].call().state, State::Ringing);
 }
@@ -133,7 +134,7 @@ fn a_dial_waits_for_the_host_names_of_the_invite() {
     net.add(1, UnknownCallers::Ring);
     let (peer, address, now) = (net.hosts[1].id(), net.hosts[1].address, net.now);
     let hints = Hints { addresses: &[], to_follow: 2 };
-    net.command(0, |node| node.dial(peer, None, hints, now)).unwrap();
+    net.command(0, |node| node.dial(peer, None, hints, DialOptions::default(), now)).unwrap();
     net.run(Duration::from_secs(4));
     assert_eq!(net.hosts[0].call().state, State::Lookup, "names may take their time");
     net.input(0, Input::Hints { peer, addresses: &[] });
@@ -178,7 +179,8 @@ fn the_same_seed_gives_the_same_bytes() {
 fn an_invite_with_a_wrong_key_keeps_its_owner_out_no_longer_than_the_dial_lasts() {
     let mut net = Net::new(3, UnknownCallers::Ring);
     let (peer, now) = (net.hosts[2].id(), net.now);
-    net.command(1, |node| node.dial(peer, Some(Fingerprint([7; 32])), Hints::default(), now)).unwrap();
+    net.command(1, |node| node.dial(peer, Some(Fingerprint([7; 32])), Hints::default(), DialOptions::default(), now))
+        .unwrap();
     net.run(Duration::from_secs(2));
     assert_eq!(net.hosts[1].call().cause, Some(EndCause::KeyChanged));
     net.dial(2, 1);
@@ -191,7 +193,16 @@ fn a_dial_that_is_refused_pins_no_key() {
     let mut net = Net::new(4, UnknownCallers::Ring);
     net.dial(1, 3);
     let (peer, now) = (net.hosts[2].id(), net.now);
-    assert!(net.command(1, |node| node.dial(peer, Some(Fingerprint([7; 32])), Hints::default(), now)).is_err());
+    assert!(
+        net.command(1, |node| node.dial(
+            peer,
+            Some(Fingerprint([7; 32])),
+            Hints::default(),
+            DialOptions::default(),
+            now
+        ))
+        .is_err()
+    );
     let now = net.now;
     net.command(1, |node| node.hang_up(None, now)).unwrap();
     net.run(Duration::from_secs(5));

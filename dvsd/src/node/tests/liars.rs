@@ -75,7 +75,7 @@ fn f14_when_only_liars_answer_the_call_ends_in_time_and_says_why() {
         net.input(1, Input::Bootstrap(&[liar_at]));
         net.run(Duration::from_secs(1));
         let now = net.now;
-        net.command(1, |node| node.dial(target, None, Hints::default(), now)).unwrap();
+        net.command(1, |node| node.dial(target, None, Hints::default(), DialOptions::default(), now)).unwrap();
         net.run(Duration::from_secs(7));
         assert_eq!(net.hosts[1].call().state, State::Connecting);
         net.run(Duration::from_secs(2));
@@ -102,7 +102,7 @@ fn f14_a_call_ends_in_time_however_many_addresses_are_named() {
     net.input(1, Input::Bootstrap(&[first]));
     net.run(Duration::from_secs(1));
     let now = net.now;
-    net.command(1, |node| node.dial(target, None, Hints::default(), now)).unwrap();
+    net.command(1, |node| node.dial(target, None, Hints::default(), DialOptions::default(), now)).unwrap();
     net.run(Duration::from_secs(24));
     assert_eq!(net.hosts[1].call().cause, Some(EndCause::Unreachable));
     assert!(!net.hosts[1].node.routing.is_searching(target));

@@ -48,7 +48,7 @@ fn hanging_up_leaves_a_lookup_of_the_same_peer_alone() {
     let mut net = Net::new(3, UnknownCallers::Ring);
     let (nobody, now) = (NodeId([0x42; 20]), net.now);
     net.command(1, |node| node.look_up(nobody, Hints::default(), now)).unwrap();
-    net.command(1, |node| node.dial(nobody, None, Hints::default(), now)).unwrap();
+    net.command(1, |node| node.dial(nobody, None, Hints::default(), DialOptions::default(), now)).unwrap();
     net.command(1, |node| node.hang_up(None, now)).unwrap();
     net.run(Duration::from_secs(20));
     assert_eq!(net.hosts[1].looked_up.len(), 1);

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Config, Drain, Event, Hints, Input, LookUpError, LookedUp, Node, Output};
+use super::{
+    Config, DialOptions, Drain, Event, Hints, Input, LookUpError, LookedUp, Node, Output, Policy, Presence,
+    VerifyError, VerifyState,
+};
 use crate::call::{CallConfig, CallNumber, CallView, EndCause, State};
 use crate::crypto::identity::{Identity, KeyKind};
 use crate::id::{Fingerprint, Invite, NodeId};
@@ -22,6 +25,8 @@ mod calls;
 mod liars;
 mod lookups;
 mod networks;
+mod presence;
+mod trust;
 
 /// One-way delay of the virtual network.
 const DELAY: Duration = Duration::from_millis(10);
@@ -39,6 +44,16 @@ struct Host {
     /// How often its user was warned of a changed key.
     warnings: usize,
     looked_up: Vec<LookedUp>,
+    /// Calls whose sound began with an announcement, and calls answered without asking.
+    announced: Vec<CallNumber>,
+    unasked: Vec<CallNumber>,
+    /// What its user was told of verifications, of who can be reached, and of the policy for callers.
+    verified: Vec<(CallNumber, VerifyState)>,
+    presence: Vec<(NodeId, Presence)>,
+    policies: Vec<Policy>,
+    /// Datagrams sent, and their bytes.
+    sent: usize,
+    sent_bytes: usize,
     deadline: Option<Instant>,
     gateway: Option<Gateway>,
 }
@@ -112,6 +127,13 @@ impl Net {
             sound: Vec::new(),
             warnings: 0,
             looked_up: Vec::new(),
+            announced: Vec::new(),
+            unasked: Vec::new(),
+            verified: Vec::new(),
+            presence: Vec::new(),
+            policies: Vec::new(),
+            sent: 0,
+            sent_bytes: 0,
             deadline: Some(self.now.mono),
             gateway: None,
         };
@@ -139,6 +161,8 @@ impl Net {
         match output {
             Output::Transmit(Transmit { path: Path::Direct(to), datagram }) => {
                 let now = self.now.mono;
+                host.sent += 1;
+                host.sent_bytes += datagram.len();
                 let from = host.gateway.as_mut().map_or(host.address, |gateway| gateway.lets_out(to, now));
                 if self.random.below(1_000) >= self.loss {
                     self.flying.push((now + DELAY, from, to, datagram));
@@ -148,9 +172,16 @@ impl Net {
             Output::Event(Event::Call(view)) => drop(host.calls.insert(view.number, view)),
             Output::Event(Event::LookedUp(lookup)) => host.looked_up.push(lookup),
             Output::Event(Event::KeyChanged(_)) => host.warnings += 1,
+            Output::Event(Event::Verification { call, state }) => host.verified.push((call, state)),
+            Output::Event(Event::Presence { peer, presence }) => host.presence.push((peer, presence)),
+            Output::Event(Event::AutoAnswered(call)) => host.unasked.push(call),
+            Output::Event(Event::Policy(policy)) => host.policies.push(policy),
             Output::Event(_) | Output::PeerReport { .. } => {}
             Output::Play { call, seq, payload } => host.played.push((call, seq, payload)),
-            Output::StartAudio { call } => host.sound.push(call),
+            Output::StartAudio { call, announce } => {
+                host.sound.push(call);
+                host.announced.extend(announce.then_some(call));
+            }
             Output::StopAudio { call } => host.sound.retain(|running| *running != call),
         }
     }
@@ -200,7 +231,7 @@ impl Net {
 
     fn dial(&mut self, from: usize, to: usize) -> CallNumber {
         let (peer, now) = (self.hosts[to].id(), self.now);
-        self.command(from, |node| node.dial(peer, None, Hints::default(), now)).unwrap()
+        self.command(from, |node| node.dial(peer, None, Hints::default(), DialOptions::default(), now)).unwrap()
     }
 
     fn answer(&mut self, index: usize) {

@@ -79,6 +79,20 @@ fn p04_every_single_bit_flip_of_a_control_packet_is_rejected() {
 }
 
 #[test]
+fn p03_equal_blocks_never_look_alike_in_one_packet_or_in_two() {
+    let mut alice = tunnel(Side::Initiator);
+    let mut blocks = Vec::new();
+    for _ in 0..100 {
+        let (_, packet) = alice.seal_media(Instant::ZERO, 8, true, &[7; 80]).unwrap();
+        blocks.extend(packet[13..].chunks(16).map(<[u8]>::to_vec));
+    }
+    blocks.push(vec![7; 16]);
+    blocks.sort_unstable();
+    blocks.dedup();
+    assert_eq!(blocks.len(), 501);
+}
+
+#[test]
 fn d01_no_call_hold_or_rekey_starts_a_number_over() {
     let (mut pair, [alice, _]) = Pair::connected(1);
     let mut last = None;

@@ -382,6 +382,19 @@ fn f21_a_replacement_that_nobody_answers_is_tried_again_and_ends_nothing() {
     pair.assert_working("after the second attempt");
 }
 
+#[test]
+fn f21_a_heartbeat_in_the_old_session_does_not_end_the_attempt_to_replace_it() {
+    let (mut pair, [alice, _]) = Pair::connected(1);
+    pair.set_in_call(true);
+    for who in [ALICE, BOB] {
+        session_of(&mut pair, who).tunnel.set_numbers(u32::MAX - (1 << 20), 9);
+    }
+    converse(&mut pair, ms(6_000), |pair| pair.wire.retain(|flight| flight.datagram[0] != 0x20));
+    assert_eq!(pair.session(ALICE), alice);
+    converse(&mut pair, ms(1_000), |_| {});
+    assert_ne!(pair.session(ALICE), alice, "the first attempt is still under way after 6 s");
+}
+
 /// Whatever two sides do at random moments, and whatever the link does to it: once the link is good again both hear
 /// each other, in one epoch.
 fn muddle(seed: u64) {

@@ -156,6 +156,42 @@ async fn the_first_request_must_be_attach() {
 }
 
 #[tokio::test]
+async fn observers_change_neither_who_may_ring_nor_who_is_trusted() {
+    let mut house = House::new();
+    let options = Options { control: false, ..house.options() };
+    let client = house.connect_with(options).await;
+    let mut client = house.attach_client(client).await;
+    for request in [
+        Request::DoNotDisturb { on: Some(true) },
+        Request::UnknownCallers { policy: UnknownCallers::Ring },
+        Request::ContactAutoAnswer { contact: "Bob".into(), on: true },
+        Request::ContactVerify { contact: "Bob".into(), fingerprint: "00".into() },
+        Request::VerifyStart { call: None },
+        Request::VerifyDone { call: None, matches: true },
+        Request::Switch { call: None },
+        Request::Wait { call: None, on: true },
+    ] {
+        let (again, kind) = refused(client, request).await;
+        assert_eq!(kind, FailureKind::Permission);
+        client = again;
+    }
+    assert!(house.inbox.try_recv().is_err(), "the loop never sees them");
+}
+
+#[tokio::test]
+async fn a_call_with_too_few_or_too_many_tries_never_reaches_the_loop() {
+    let mut house = House::new();
+    let mut client = house.attach().await;
+    for tries in [0, 21] {
+        let dial = Request::Dial { target: "Bob".into(), tries: Some(tries), wait: false };
+        let (again, kind) = refused(client, dial).await;
+        assert_eq!(kind, FailureKind::BadInput);
+        client = again;
+    }
+    assert!(house.inbox.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn observers_may_look_but_not_act() {
     let uid = nix::unistd::getuid().as_raw();
     let mut house = House::with(|config| config.observe_only = vec![uid]);
