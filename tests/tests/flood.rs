@@ -13,7 +13,7 @@ use core::net::{Ipv6Addr, SocketAddr};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use dvs_proto::message::{CallInfo, CallState, CallStats, EndReason, Event, Reply, Request};
+use dvs_proto::message::{CallInfo, CallState, CallStats, EndReason, Event};
 use dvs_tests::flood::{Flood, Target};
 use dvs_tests::handset::Handset;
 use dvs_tests::harness::{Setup, wait_for};
@@ -95,8 +95,7 @@ impl World {
 /// Dials and returns the first state that Bob's daemon has answered with, and after how long.
 fn first_word(friend: &mut Party, target: &str) -> (CallInfo, Duration) {
     let start = Instant::now();
-    let dialled = friend.handset.ask(Request::Dial { target: target.to_owned() }).unwrap();
-    assert!(matches!(dialled, Reply::Call(_)), "{dialled:?}");
+    friend.handset.dial(target).unwrap();
     let call = wait_for(PATIENCE, "Bob's daemon to say something", || {
         let event = friend.handset.next_event(PATIENCE)?;
         let Some(Event::Call(call)) = event else { return Ok(None) };

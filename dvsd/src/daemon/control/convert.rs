@@ -229,9 +229,9 @@ pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>
         mouth_to_ear_us: network_us.map(|network| narrow(network + figures.delay_us)),
         capture_epoch_us: figures.capture_epoch_us,
         playback_epoch_us: figures.playback_epoch_us,
-        epoch: 0,
+        epoch: session.map_or(0, |session| session.epoch),
         path_changes: 0,
-        not_authentic: 0,
+        not_authentic: session.map_or(0, |session| session.failed),
     }
 }
 
