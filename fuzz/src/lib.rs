@@ -3,7 +3,10 @@
 //! virtual clock, a stranger who knows the protocol, and a script that says what happens to whom.
 //!
 //! Everything follows from the script alone: the same bytes always make the same run.
+//!
+//! Beside that, one side of a handshake that says whatever it is told to.
 
+pub mod forger;
 pub mod heap;
 pub mod mallory;
 pub mod script;

@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 
 use dvsd::crypto::identity::Identity;
 use dvsd::crypto::kdf::{MacKey, sha256};
-use dvsd::crypto::seal::{OpeningKey, SealingKey, Stream};
+use dvsd::crypto::seal::{EpochKeys, OpeningKey, SealingKey, Stream};
 use dvsd::handshake::{Established, ExpectAuth, ExpectResponse, Initiated, Local, Mode};
 use dvsd::id::NodeId;
 use dvsd::random::Random;
 use dvsd::wire::control::{Frame, is_reliable};
-use dvsd::wire::handshake::{Cookie, Init, MAC_LEN, Resp};
+use dvsd::wire::handshake::{Cookie, Init, MAC_LEN, Resp, Versions};
 use dvsd::wire::kind;
 use dvsd::wire::routing::{Entry, MAX_ENTRIES, Message, Packet, Token};
 use dvsd::wire::session::{Ack, Header, Slot, parse_control};
@@ -115,11 +115,11 @@ impl Mallory {
             kind::HS_RESP => self.answer_resp(at, &datagram),
             kind::HS_AUTH => {
                 let established = self.answered.remove(&at)?.read(&datagram).ok()?;
-                self.tunnels.push(Tunnel::new(at, &established));
+                self.tunnels.push(Tunnel::new(at, established));
                 None
             }
             kind::HS_COOKIE => {
-                let cookie = Cookie::parse(&datagram).ok()?;
+                let cookie = Cookie::parse(&datagram, Versions::OURS).ok()?;
                 let (_, state) = self.dialled.get_mut(&at)?;
                 state.show_cookie(&cookie.cookie);
                 Some(state.datagram().to_vec())
@@ -134,19 +134,19 @@ impl Mallory {
     }
 
     fn answer_init(&mut self, at: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
-        let init = Init::parse(datagram).ok()?;
-        let (state, resp) = ExpectAuth::respond(&init, &identity(0), SLOT, &mut self.random).ok()?;
+        let init = Init::parse(datagram, Versions::OURS).ok()?;
+        let (state, resp) = ExpectAuth::respond(&init, &identity(0), SLOT, Versions::OURS, &mut self.random).ok()?;
         self.answered.insert(at, state);
         Some(resp)
     }
 
     fn answer_resp(&mut self, at: SocketAddr, datagram: &[u8]) -> Option<Vec<u8>> {
-        Resp::parse(datagram).ok()?;
+        Resp::parse(datagram, Versions::OURS).ok()?;
         let (number, state) = self.dialled.remove(&at)?;
         let identity = identity(number);
         match state.read(datagram, &Local { identity: &identity, slot: SLOT, pin: None }) {
             Ok(Initiated { established, auth }) => {
-                self.tunnels.push(Tunnel::new(at, &established));
+                self.tunnels.push(Tunnel::new(at, established));
                 Some(auth)
             }
             Err(refused) => {
@@ -158,14 +158,15 @@ impl Mallory {
 }
 
 impl Tunnel {
-    fn new(address: SocketAddr, established: &Established) -> Self {
-        let (secret, side) = (&established.secret, established.side);
+    fn new(address: SocketAddr, established: Established) -> Self {
+        let EpochKeys { seal_control, seal_media, open_control, .. } =
+            established.secret.into_keys(established.side.sending());
         Self {
             address,
             peer_slot: established.peer_slot,
-            seal_control: secret.sealing(Stream::Control, side.sending()),
-            seal_media: secret.sealing(Stream::Media, side.sending()),
-            open_control: secret.opening(Stream::Control, side.receiving()),
+            seal_control,
+            seal_media,
+            open_control,
             control_seq: 0,
             media_seq: 0,
             next_number: 0,

@@ -143,7 +143,9 @@ impl World {
 
     fn call(&mut self, from: usize, to: usize) {
         let peer = self.hosts[to].node.identity().public().id();
-        self.act(from, |node, now| node.dial(peer, None, Hints::default(), DialOptions::default(), now)).0.expect("nobody talks yet");
+        self.act(from, |node, now| node.dial(peer, None, Hints::default(), DialOptions::default(), now))
+            .0
+            .expect("nobody talks yet");
         self.run(Duration::from_secs(1));
         self.act(to, |node, now| node.answer(None, now)).0.expect("it rings");
         self.run(Duration::from_millis(200));
@@ -247,7 +249,9 @@ impl World {
                 drop(self.act(BOB, |node, now| node.dial(mallory, None, hints, DialOptions::default(), now)));
                 self.input(BOB, Input::Hints { peer: mallory, addresses: &at });
             }
-            2 => drop(self.act(BOB, |node, now| node.dial(NodeId([argument; 20]), None, Hints::default(), DialOptions::default(), now))),
+            2 => drop(self.act(BOB, |node, now| {
+                node.dial(NodeId([argument; 20]), None, Hints::default(), DialOptions::default(), now)
+            })),
             3 | 4 => drop(self.act(BOB, |node, now| node.answer(None, now))),
             5 => drop(self.act(BOB, |node, now| node.decline(None, now))),
             6 => drop(self.act(BOB, |node, now| node.hang_up(None, now))),

@@ -15,7 +15,7 @@ use dvsd::crypto::kdf::{MacKey, sha256};
 use dvsd::handshake::{ExpectResponse, Local, Mode};
 use dvsd::id::NodeId;
 use dvsd::random::Random;
-use dvsd::wire::handshake::{Cookie, INIT_PADDED, MAC_LEN, Resp, SID_LEN, Sid};
+use dvsd::wire::handshake::{Cookie, INIT_PADDED, MAC_LEN, Resp, SID_LEN, Sid, Versions};
 use dvsd::wire::kind;
 use dvsd::wire::session::Slot;
 use nix::sys::prctl::set_timerslack;
@@ -223,10 +223,10 @@ impl Attacker {
         if !is_bot(heard.destination) {
             return Ok(());
         }
-        let answer = if let Ok(Cookie { sid, cookie }) = Cookie::parse(&heard.payload) {
+        let answer = if let Ok(Cookie { sid, cookie, .. }) = Cookie::parse(&heard.payload, Versions::OURS) {
             self.tally.shown += 1;
             self.init(sid, &cookie)
-        } else if let Ok(resp) = Resp::parse(&heard.payload) {
+        } else if let Ok(resp) = Resp::parse(&heard.payload, Versions::OURS) {
             self.tally.unfinished += 1;
             self.tally.replayed += 1;
             let mut auth = self.auth.1.clone();

@@ -4,13 +4,16 @@
 //! speech, and a simulated overlay.
 
 pub mod alignment;
+pub mod callgrind;
 pub mod capture;
 pub mod clicks;
+pub mod cost;
 pub mod flood;
 pub mod floor;
 pub mod gcc;
 pub mod handset;
 pub mod harness;
+pub mod heap;
 pub mod impair;
 pub mod latency;
 pub mod link;

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use dvs_proto::message::{CallState, FailureKind, Request};
+use dvs_proto::message::{CallState, Contact, Event, FailureKind, Presence, Request, UnknownCallers};
 use dvs_tests::harness::{Daemon, Setup, wait_for};
 use dvs_tests::trio::{PATIENCE, Party};
 use serde_json::Value;
@@ -154,4 +154,96 @@ fn a_call_that_only_rings_has_nothing_to_hold_or_to_wait_for() {
     refused(&alice, &["hold"], 5, "has not been answered");
     refused(&alice, &["wait"], 5, "nothing to wait for");
     does(&bob, &["decline"]);
+}
+
+fn trust(party: &Party, name: &str) -> Value {
+    does(party, &["contacts", "show", name])["trust"].clone()
+}
+
+#[test]
+fn words_compared_by_voice_verify_contacts_and_words_that_differ_end_the_call() {
+    let Friends { alice, bob, .. } = &Friends::new();
+    refused(alice, &["verify"], 4, "no call to compare keys in");
+    refused(alice, &["contacts", "verify", "Bob"], 5, "dvs-tui id --fingerprint");
+    does(alice, &["call", "Bob"]);
+    refused(alice, &["verify"], 4, "no call to compare keys in");
+    does(bob, &["answer"]);
+    until(&alice.daemon, "Bob", "Active");
+    refused(alice, &["verify", "match"], 5, "first run dvs-tui verify");
+
+    let shown = does(alice, &["contacts", "verify", "Bob"]);
+    assert_eq!(shown["words"].as_array().map(Vec::len), Some(3));
+    assert_eq!(shown["digits"].as_str().map(str::len), Some(10));
+    let there = does(bob, &["verify"]);
+    assert_eq!((&shown["words"], &shown["digits"]), (&there["words"], &there["digits"]));
+    assert_eq!(does(alice, &["status"])["verification"], shown);
+    assert_eq!((trust(alice, "Bob"), trust(bob, "Alice")), ("Seen".into(), "Seen".into()), "nobody has said so yet");
+    assert_eq!(does(alice, &["verify", "match"])["state"], "Matched");
+    assert_eq!((trust(alice, "Bob"), trust(bob, "Alice")), ("Verified".into(), "Seen".into()), "each says so alone");
+
+    does(bob, &["verify"]);
+    assert_eq!(does(bob, &["verify", "differ"])["state"], "Differs");
+    assert_eq!(trust(bob, "Alice"), "Changed");
+    wait_for(PATIENCE, "the end of the call", || Ok(calls(&alice.daemon).is_empty().then_some(()))).unwrap();
+    refused(bob, &["call", "Alice"], 6, "contacts verify");
+}
+
+#[test]
+fn a_fingerprint_read_out_verifies_a_contact_and_only_the_right_one_does() {
+    let Friends { alice, bob, .. } = &Friends::new();
+    let identity = does(bob, &["id"]);
+    let fingerprint = identity["fingerprint"].as_str().unwrap();
+    refused(alice, &["contacts", "verify", "Bob", "3F9A"], 2, "64 hexadecimal digits");
+    refused(alice, &["contacts", "verify", "Bbo", fingerprint], 4, "no contact");
+    let groups: Vec<&str> = ["contacts", "verify", "Bob"].into_iter().chain(fingerprint.split(' ')).collect();
+    assert_eq!(does(alice, &groups)["trust"], "Verified");
+    let other = "00".repeat(32);
+    refused(alice, &["contacts", "verify", "Bob", &other], 5, "not the fingerprint");
+}
+
+#[test]
+fn do_not_disturb_and_the_policy_for_strangers_are_seen_by_all_clients_and_outlive_the_daemon() {
+    let mut party = Party::start("Alice", &Setup::loopback()).unwrap();
+    assert_eq!(does(&party, &["callers"])["unknown_callers"], "Ring");
+    assert_eq!(does(&party, &["dnd"])["do_not_disturb"], true);
+    assert_eq!(does(&party, &["callers", "reject"])["unknown_callers"], "Reject");
+    let mut seen = Vec::new();
+    while let Some(event) = party.handset.next_event(Duration::from_secs(1)).unwrap() {
+        if let Event::Policy(policy) = event {
+            seen.push((policy.do_not_disturb, policy.unknown_callers));
+        }
+    }
+    assert_eq!(seen, [(true, UnknownCallers::Ring), (true, UnknownCallers::Reject)]);
+    party.daemon.terminate().unwrap();
+    party.daemon.restart(&Setup::loopback()).unwrap();
+    let party = Party::attach(party.daemon).unwrap();
+    let policy = &does(&party, &["status"])["policy"];
+    assert_eq!((&policy["do_not_disturb"], &policy["unknown_callers"]), (&true.into(), &"Reject".into()));
+    assert_eq!(does(&party, &["dnd", "off"])["do_not_disturb"], false);
+}
+
+#[test]
+fn a_contact_that_is_answered_at_once_must_have_a_known_key() {
+    let Friends { alice, bob, .. } = &Friends::new();
+    refused(bob, &["contacts", "auto-answer", "Alice", "on"], 5, "talk to them, or verify it, first");
+    let identity = does(alice, &["id"]);
+    let fingerprint = identity["fingerprint"].as_str().unwrap().replace(' ', "");
+    does(bob, &["contacts", "verify", "Alice", &fingerprint]);
+    assert_eq!(does(bob, &["contacts", "auto-answer", "Alice", "on"])["auto_answer"], true);
+    does(alice, &["call", "Bob"]);
+    until(&alice.daemon, "Bob", "Active");
+    does(alice, &["hangup"]);
+    assert_eq!(does(bob, &["contacts", "auto-answer", "Alice", "off"])["auto_answer"], false);
+}
+
+#[test]
+fn a_client_that_stays_learns_who_can_be_reached() {
+    let mut friends = Friends::new();
+    let id = friends.bob.handset.id().unwrap();
+    let online = |contact: &Contact| contact.id == id && matches!(contact.presence, Presence::Online { .. });
+    wait_for(PATIENCE, "Bob to be seen", || {
+        std::thread::sleep(Duration::from_millis(200));
+        Ok(friends.alice.handset.snapshot()?.contacts.iter().any(online).then_some(()))
+    })
+    .unwrap();
 }

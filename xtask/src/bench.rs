@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `cargo xtask bench call`: one call beside the least that a call can cost, measured by `dvs-bench`.
+//! `cargo xtask bench`: a call beside the least that a call can cost, and what cryptography costs, measured by `dvs-bench`.
 
 use std::process::{Command, ExitCode};
 
-use crate::packages::{BUILD, SPEECH, require};
+use crate::packages::{BUILD, COUNTING, SPEECH, require};
 use crate::run::{Outcome, cargo, last, step, target_directory};
 
 pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
-    if arguments.first().map(String::as_str) != Some("call") {
-        return Err("usage: cargo xtask bench call [--json] [--seconds N]".to_owned());
+    match arguments.first().map(String::as_str) {
+        Some("call") => {
+            require(&[BUILD, SPEECH])?;
+            step(cargo().args(["build", "--release", "--bin", "dvsd", "--bin", "dvs-bench"]))?;
+        }
+        Some("crypto") => {
+            require(&[BUILD, COUNTING])?;
+            step(cargo().args(["build", "--release", "--bin", "dvs-bench"]))?;
+        }
+        _ => return Err("usage: cargo xtask bench call [--json] [--seconds N] | bench crypto [--json]".to_owned()),
     }
-    require(&[BUILD, SPEECH])?;
-    step(cargo().args(["build", "--release", "--bin", "dvsd", "--bin", "dvs-bench"]))?;
     let mut bench = Command::new(target_directory().join("release/dvs-bench"));
     bench.args(arguments);
     last(bench)

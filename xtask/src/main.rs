@@ -29,6 +29,7 @@ cargo xtask COMMAND
   test [FILTER]                      All tests, or those whose name contains FILTER. As root also those that make
                                      networks and boot machines of their own.
   bench call [--json] [--seconds N]  One call's processor time and delay beside the least a call can cost.
+  bench crypto [--json]              Instructions of a handshake and of a media packet, and allocations per packet.
   sim --nodes N[,N...] [OPTIONS]     What lookups cost among N nodes in virtual time, beside the least they can cost.
                                        --lookups M        lookups measured (10000)
                                        --dead PCT         so many nodes are switched off

@@ -51,6 +51,9 @@ pub(crate) const SYSTEM_TESTS: &[Package] = &[
     package("systemd-container", Probe::Program("systemd-nspawn")),
 ];
 
+/// What counts instructions.
+pub(crate) const COUNTING: &[Package] = &[package("valgrind", Probe::Program("valgrind"))];
+
 /// What the fuzz targets are built with.
 pub(crate) const FUZZ: &[Package] = &[package("g++", Probe::Program("g++"))];
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::fuzz;
-use crate::packages::{BUILD, FUZZ, SPEECH, SYSTEM_TESTS, is_root, require};
+use crate::packages::{BUILD, COUNTING, FUZZ, SPEECH, SYSTEM_TESTS, is_root, require};
 use crate::run::{Outcome, cargo, say, step};
 
 pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
         [filter] if !filter.starts_with('-') => Some(filter),
         _ => return Err("usage: cargo xtask test [FILTER]".to_owned()),
     };
-    require(&[BUILD, SPEECH, SYSTEM_TESTS, FUZZ])?;
+    require(&[BUILD, SPEECH, SYSTEM_TESTS, COUNTING, FUZZ])?;
     check_privileges()?;
     // The system tests start these programs; `cargo test` alone would not always build them.
     step(cargo().args(["build", "--workspace", "--bins"]))?;

@@ -5,14 +5,15 @@ use core::fmt;
 
 use openssl::ec::EcKey;
 use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Private, Public};
+use openssl::sha::{sha384, sha512};
 use openssl::sign::{Signer, Verifier};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::ec::{self, Curve};
 pub use super::spki::KeyKind;
-use super::{BadKey, CryptoError, kdf, p256, spki};
+use super::{BadKey, CryptoError, kdf, rsa, spki};
 use crate::id::{Fingerprint, NodeId};
 use crate::random::Random;
 
@@ -59,7 +60,10 @@ pub enum KeyFileError {
     #[error("the private key is damaged")]
     Damaged,
     /// A sound key of a kind or curve that is not supported.
-    #[error("the kind of the private key is not supported: use EC P-256 or Ed25519")]
+    #[error(
+        "the kind of the private key is not supported: use EC P-256, P-384 or P-521, Ed25519, Ed448, RSA with 2048, 3072 \
+         or 4096 bits, or DSA with 2048"
+    )]
     Unsupported,
 }
 
@@ -70,17 +74,27 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A new key pair out of `random`.
+    /// A new key pair out of `random`. Fails for DSA, which is not made any more.
     pub fn generate(kind: KeyKind, random: &mut Random) -> Result<Self, CryptoError> {
         match kind {
-            KeyKind::P256 => Self::from_ec(p256::generate(random)?),
+            KeyKind::P256 => Self::from_ec(&ec::P256, kind, ec::P256.generate(random)?),
+            KeyKind::P384 => Self::from_ec(&ec::P384, kind, ec::P384.generate(random)?),
+            KeyKind::P521 => Self::from_ec(&ec::P521, kind, ec::P521.generate(random)?),
+            KeyKind::Rsa2048 => Self::from_key(kind, rsa::generate(2_048, random)?),
+            KeyKind::Rsa3072 => Self::from_key(kind, rsa::generate(3_072, random)?),
+            KeyKind::Rsa4096 => Self::from_key(kind, rsa::generate(4_096, random)?),
+            KeyKind::Dsa2048 => Err(CryptoError),
             KeyKind::Ed25519 => Self::from_ed25519_seed(&Zeroizing::new(random.bytes())),
+            KeyKind::Ed448 => {
+                let seed = Zeroizing::new(random.bytes::<57>());
+                Self::from_key(kind, PKey::private_key_from_raw_bytes(&*seed, Id::ED448)?)
+            }
         }
     }
 
     /// The Ed25519 key pair of `seed`.
     pub fn from_ed25519_seed(seed: &[u8; 32]) -> Result<Self, CryptoError> {
-        Self::from_ed25519(PKey::private_key_from_raw_bytes(seed, Id::ED25519)?)
+        Self::from_key(KeyKind::Ed25519, PKey::private_key_from_raw_bytes(seed, Id::ED25519)?)
     }
 
     /// Reads an unencrypted PEM private key, PKCS#8 or a traditional form.
@@ -94,35 +108,43 @@ impl Identity {
         }
         // The callback keeps OpenSSL from asking for a passphrase on the terminal.
         let key = PKey::private_key_from_pem_callback(pem, |_| Ok(0)).map_err(|_| KeyFileError::Damaged)?;
-        match key.id() {
-            Id::EC => Self::from_ec_checked(&key),
-            Id::ED25519 => Self::from_ed25519(key).map_err(|_| KeyFileError::Damaged),
-            _ => Err(KeyFileError::Unsupported),
-        }
+        let identity = match key.id() {
+            Id::EC => Self::from_ec_checked(&key)?,
+            id => Self::from_key(kind_of(id, key.bits())?, key).map_err(|_| KeyFileError::Unsupported)?,
+        };
+        if identity.fits_itself() { Ok(identity) } else { Err(KeyFileError::Damaged) }
     }
 
     fn from_ec_checked(key: &PKey<Private>) -> Result<Self, KeyFileError> {
         let key = key.ec_key().map_err(|_| KeyFileError::Damaged)?;
-        if key.group().curve_name() != Some(Nid::X9_62_PRIME256V1) {
-            return Err(KeyFileError::Unsupported);
-        }
+        let curves = [(&ec::P256, KeyKind::P256), (&ec::P384, KeyKind::P384), (&ec::P521, KeyKind::P521)];
+        let curve = curves.into_iter().find(|(curve, _)| curve.is_of(&key));
+        let (curve, kind) = curve.ok_or(KeyFileError::Unsupported)?;
         key.check_key().map_err(|_| KeyFileError::Damaged)?;
-        Self::from_ec(key).map_err(|_| KeyFileError::Damaged)
+        Self::from_ec(curve, kind, key).map_err(|_| KeyFileError::Damaged)
     }
 
-    fn from_ec(key: EcKey<Private>) -> Result<Self, CryptoError> {
-        let spki = p256::spki(key.public_key())?;
-        Self::new(PKey::from_ec_key(key)?, KeyKind::P256, &spki)
+    fn from_ec(curve: &Curve, kind: KeyKind, key: EcKey<Private>) -> Result<Self, CryptoError> {
+        let spki = curve.spki(key.public_key())?;
+        Self::new(PKey::from_ec_key(key)?, kind, &spki)
     }
 
-    fn from_ed25519(key: PKey<Private>) -> Result<Self, CryptoError> {
-        let spki = spki::ed25519(&key.raw_public_key()?);
-        Self::new(key, KeyKind::Ed25519, &spki)
+    /// Of any kind that OpenSSL encodes in one way only.
+    fn from_key(kind: KeyKind, key: PKey<Private>) -> Result<Self, CryptoError> {
+        let spki = key.public_key_to_der()?;
+        Self::new(key, kind, &spki)
     }
 
     fn new(key: PKey<Private>, kind: KeyKind, spki: &[u8]) -> Result<Self, CryptoError> {
         let public = PublicIdentity::parse(kind.to_wire(), spki).map_err(|_| CryptoError)?;
         Ok(Self { key, public })
+    }
+
+    /// Whether the two halves belong together.
+    fn fits_itself(&self) -> bool {
+        let digest = kdf::sha256(&[b"dvs1 self-test"]);
+        let signature = self.sign(SignatureRole::Record, &digest);
+        signature.is_ok_and(|signature| self.public.verify(SignatureRole::Record, &digest, &signature))
     }
 
     /// The private key as unencrypted PKCS#8 PEM.
@@ -138,11 +160,43 @@ impl Identity {
     /// Signs `digest` for `role`.
     pub fn sign(&self, role: SignatureRole, digest: &kdf::Digest) -> Result<Vec<u8>, CryptoError> {
         let message = role.to_be_signed(digest);
-        let mut signer = match self.public.kind {
-            KeyKind::P256 => Signer::new(MessageDigest::sha256(), &self.key)?,
-            KeyKind::Ed25519 => Signer::new_without_digest(&self.key)?,
+        let mut signer = match self.public.kind.digest() {
+            Some(digest) => Signer::new(digest, &self.key)?,
+            None => Signer::new_without_digest(&self.key)?,
         };
+        if self.public.kind.is_rsa() {
+            rsa::sign_with_pss(&mut signer)?;
+        }
         Ok(signer.sign_oneshot_to_vec(&message)?)
+    }
+}
+
+/// The kind of a key that is not on a curve of ours.
+fn kind_of(id: Id, bits: u32) -> Result<KeyKind, KeyFileError> {
+    match (id, bits) {
+        (Id::RSA, 2_048) => Ok(KeyKind::Rsa2048),
+        (Id::RSA, 3_072) => Ok(KeyKind::Rsa3072),
+        (Id::RSA, 4_096) => Ok(KeyKind::Rsa4096),
+        (Id::DSA, 2_048) => Ok(KeyKind::Dsa2048),
+        (Id::ED25519, _) => Ok(KeyKind::Ed25519),
+        (Id::ED448, _) => Ok(KeyKind::Ed448),
+        _ => Err(KeyFileError::Unsupported),
+    }
+}
+
+impl KeyKind {
+    /// What is signed a digest of; `None` if the algorithm takes the message itself.
+    fn digest(self) -> Option<MessageDigest> {
+        match self {
+            Self::P384 => Some(MessageDigest::sha384()),
+            Self::P521 => Some(MessageDigest::sha512()),
+            Self::P256 | Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 | Self::Dsa2048 => Some(MessageDigest::sha256()),
+            Self::Ed25519 | Self::Ed448 => None,
+        }
+    }
+
+    const fn is_rsa(self) -> bool {
+        matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
     }
 }
 
@@ -165,8 +219,7 @@ pub struct PublicIdentity {
 impl PublicIdentity {
     /// Reads a key: `spki` must be exactly the template of the kind with algorithm byte `algorithm`.
     pub fn parse(algorithm: u8, spki: &[u8]) -> Result<Self, BadKey> {
-        let kind = KeyKind::from_wire(algorithm)?;
-        let key = spki::read(kind, spki)?;
+        let (kind, key) = spki::read(algorithm, spki)?;
         Ok(Self { kind, key, id: kdf::node_id(spki), fingerprint: kdf::fingerprint(spki), spki: spki.to_vec() })
     }
 
@@ -176,7 +229,7 @@ impl PublicIdentity {
     }
 
     /// The algorithm byte of the wire.
-    pub const fn algorithm(&self) -> u8 {
+    pub fn algorithm(&self) -> u8 {
         self.kind.to_wire()
     }
 
@@ -202,10 +255,22 @@ impl PublicIdentity {
     }
 
     fn try_verify(&self, message: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
-        let mut verifier = match self.kind {
-            KeyKind::P256 => Verifier::new(MessageDigest::sha256(), &self.key)?,
-            KeyKind::Ed25519 => Verifier::new_without_digest(&self.key)?,
+        match self.kind {
+            KeyKind::P256 => ec::verify(&*self.key.ec_key()?, &kdf::sha256(&[message]), signature),
+            KeyKind::P384 => ec::verify(&*self.key.ec_key()?, &sha384(message), signature),
+            KeyKind::P521 => ec::verify(&*self.key.ec_key()?, &sha512(message), signature),
+            _ => self.verify_generically(message, signature),
+        }
+    }
+
+    fn verify_generically(&self, message: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
+        let mut verifier = match self.kind.digest() {
+            Some(digest) => Verifier::new(digest, &self.key)?,
+            None => Verifier::new_without_digest(&self.key)?,
         };
+        if self.kind.is_rsa() {
+            rsa::verify_with_pss(&mut verifier)?;
+        }
         Ok(verifier.verify_oneshot(signature, message)?)
     }
 }
@@ -225,133 +290,4 @@ impl fmt::Debug for PublicIdentity {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use openssl::ec::{EcGroup, PointConversionForm};
-    use openssl::rsa::Rsa;
-    use openssl::symm::Cipher;
-
-    const KINDS: [KeyKind; 2] = [KeyKind::P256, KeyKind::Ed25519];
-
-    fn identity(kind: KeyKind) -> Identity {
-        Identity::generate(kind, &mut Random::seeded(1)).unwrap()
-    }
-
-    #[test]
-    fn the_same_randomness_makes_the_same_identity() {
-        for kind in KINDS {
-            assert_eq!(identity(kind).public(), identity(kind).public());
-            let other = Identity::generate(kind, &mut Random::seeded(2)).unwrap();
-            assert_ne!(identity(kind).public(), other.public());
-        }
-    }
-
-    #[test]
-    fn our_encoding_is_openssls_own() {
-        for kind in KINDS {
-            let identity = identity(kind);
-            assert_eq!(identity.public().spki(), identity.key.public_key_to_der().unwrap());
-            assert_eq!(identity.public().spki().len(), kind.spki_len());
-        }
-    }
-
-    #[test]
-    fn a_signature_holds_for_its_role_digest_and_signer_only() {
-        for kind in KINDS {
-            let signer = identity(kind);
-            let other = Identity::generate(kind, &mut Random::seeded(2)).unwrap();
-            let signature = signer.sign(SignatureRole::Responder, &[1; 32]).unwrap();
-            assert!(signer.public().verify(SignatureRole::Responder, &[1; 32], &signature));
-            assert!(!signer.public().verify(SignatureRole::Initiator, &[1; 32], &signature));
-            assert!(!signer.public().verify(SignatureRole::Responder, &[2; 32], &signature));
-            assert!(!other.public().verify(SignatureRole::Responder, &[1; 32], &signature));
-            assert!(!signer.public().verify(SignatureRole::Responder, &[1; 32], &[]));
-            assert!(!signer.public().verify(SignatureRole::Responder, &[1; 32], &signature[1..]));
-            assert!(!signer.public().verify(SignatureRole::Responder, &[1; 32], &[signature, vec![0]].concat()));
-        }
-    }
-
-    #[test]
-    fn a_key_survives_its_file() {
-        for kind in KINDS {
-            let identity = identity(kind);
-            let pem = identity.to_pem().unwrap();
-            assert!(pem.starts_with(b"-----BEGIN PRIVATE KEY-----"));
-            assert_eq!(Identity::from_pem(&pem).unwrap().public(), identity.public());
-        }
-    }
-
-    #[test]
-    fn unusable_key_files_are_told_apart() {
-        let error = |pem: &[u8]| Identity::from_pem(pem).unwrap_err();
-        assert_eq!(error(b""), KeyFileError::NotPem);
-        assert_eq!(error(b"\xff\x00 no key"), KeyFileError::NotPem);
-        let pem = identity(KeyKind::P256).to_pem().unwrap().to_vec();
-        assert_eq!(error(&pem[..pem.len() / 2]), KeyFileError::Damaged);
-        let mut flipped = pem.clone();
-        flipped[60] = b'!';
-        assert_eq!(error(&flipped), KeyFileError::Damaged);
-        let rsa = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-        assert_eq!(error(&rsa.private_key_to_pem_pkcs8().unwrap()), KeyFileError::Unsupported);
-        let p384 = EcKey::generate(&EcGroup::from_curve_name(Nid::SECP384R1).unwrap()).unwrap();
-        let p384 = PKey::from_ec_key(p384).unwrap();
-        assert_eq!(error(&p384.private_key_to_pem_pkcs8().unwrap()), KeyFileError::Unsupported);
-        let key = identity(KeyKind::P256);
-        let encrypted = key.key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"secret").unwrap();
-        assert_eq!(error(&encrypted), KeyFileError::Encrypted);
-    }
-
-    #[test]
-    fn f07_only_the_exact_encodings_of_the_supported_kinds_are_keys() {
-        let good = identity(KeyKind::P256).public().spki().to_vec();
-        let refused = |algorithm: u8, spki: &[u8]| PublicIdentity::parse(algorithm, spki) == Err(BadKey);
-        assert!(refused(1, &[&good[..], &[0]].concat()), "trailing byte");
-        assert!(refused(1, &good[..90]), "cut");
-        assert!(refused(7, &good), "wrong algorithm byte");
-        assert!(refused(0, &good), "no such algorithm");
-        assert!(refused(2, &good), "an algorithm not built in");
-        assert!(refused(7, &[&ED25519[..], &[0]].concat()), "trailing byte");
-        assert!(refused(1, &compressed(&good)), "compressed point");
-        assert!(refused(1, &PKey::generate_x25519().unwrap().public_key_to_der().unwrap()), "key exchange key");
-        assert!(refused(1, &PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap().public_key_to_der().unwrap()));
-        for position in 0..27 {
-            let mut spki = good.clone();
-            spki[position] ^= 4;
-            assert!(refused(1, &spki), "template byte {position}");
-        }
-    }
-
-    #[test]
-    fn f08_a_key_of_any_length_is_measured_before_anything_reads_it() {
-        let good = identity(KeyKind::P256).public().spki().to_vec();
-        for length in (0..91).chain(92..1_232) {
-            let spki: Vec<u8> = good.iter().copied().cycle().take(length).collect();
-            assert_eq!(PublicIdentity::parse(1, &spki), Err(BadKey), "{length}");
-        }
-    }
-
-    const ED25519: [u8; 44] = {
-        let mut spki = [9; 44];
-        let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-        let mut i = 0;
-        while i < prefix.len() {
-            spki[i] = prefix[i];
-            i += 1;
-        }
-        spki
-    };
-
-    /// The same key with a compressed point: OpenSSL takes it for an equal key.
-    fn compressed(spki: &[u8]) -> Vec<u8> {
-        let key = PKey::public_key_from_der(spki).unwrap().ec_key().unwrap();
-        let mut group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-        group.set_asn1_flag(openssl::ec::Asn1Flag::NAMED_CURVE);
-        let mut context = openssl::bn::BigNumContext::new().unwrap();
-        let point = key.public_key().to_bytes(&group, PointConversionForm::COMPRESSED, &mut context).unwrap();
-        let mut der = spki[..26].to_vec();
-        (der[1], der[24]) = (0x39, 0x22);
-        der.extend(point);
-        assert!(PKey::public_key_from_der(&der).is_ok(), "OpenSSL accepts it");
-        der
-    }
-}
+mod tests;

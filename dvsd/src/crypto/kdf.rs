@@ -62,8 +62,12 @@ impl MacKey {
 
     /// The MAC of all `parts` in a row.
     pub fn tag(&self, parts: &[&[u8]]) -> Digest {
+        self.tag_of(parts.iter().copied())
+    }
+
+    fn tag_of<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> Digest {
         let mut inner = self.inner.clone();
-        parts.iter().for_each(|part| inner.update(part));
+        parts.for_each(|part| inner.update(part));
         let mut outer = self.outer.clone();
         outer.update(&inner.finish());
         outer.finish()
@@ -103,8 +107,7 @@ fn expand_parts<const N: usize>(secret: &[u8], info: &[&[u8]]) -> Zeroizing<[u8;
     for (index, chunk) in (1u8..=255).zip(out.chunks_mut(DIGEST_LEN)) {
         let before: &[u8] = if index == 1 { &[] } else { &previous[..] };
         let counter = [index];
-        let parts: Vec<&[u8]> = [before].into_iter().chain(info.iter().copied()).chain([&counter[..]]).collect();
-        let block = key.tag(&parts);
+        let block = key.tag_of([before].into_iter().chain(info.iter().copied()).chain([&counter[..]]));
         *previous = block;
         chunk.iter_mut().zip(block).for_each(|(out, byte)| *out = byte);
     }

@@ -10,12 +10,17 @@ use thiserror::Error;
 
 pub mod cell;
 pub mod cookie;
+mod der;
+mod dsa;
+mod ec;
 pub mod exchange;
 pub mod identity;
 pub mod kdf;
-mod p256;
+mod rsa;
 pub mod seal;
 pub mod spki;
+#[cfg(test)]
+pub(crate) mod test_keys;
 
 /// OpenSSL refused an operation that should always work. Its error queue has been drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]

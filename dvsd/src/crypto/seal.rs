@@ -42,12 +42,37 @@ pub enum SealError {
     Crypto(#[from] CryptoError),
 }
 
-/// A key and a nonce for exactly one message.
+/// A key and a nonce for exactly one message: sealing uses it up.
+///
+/// ```
+/// use dvsd::crypto::seal::OneTimeKey;
+///
+/// fn once(key: OneTimeKey) {
+///     let _ = key.seal(b"", vec![1]);
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::OneTimeKey;
+///
+/// fn twice(key: OneTimeKey) {
+///     let _ = key.seal(b"", vec![1]);
+///     let _ = key.seal(b"", vec![2]);
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::OneTimeKey;
+///
+/// fn copied(key: &OneTimeKey) -> OneTimeKey {
+///     key.clone()
+/// }
+/// ```
 pub struct OneTimeKey(Zeroizing<[u8; 44]>);
 
 impl OneTimeKey {
     /// Key (32 bytes) and nonce (12 bytes) in a row.
-    pub const fn new(bytes: Zeroizing<[u8; 44]>) -> Self {
+    pub(crate) const fn new(bytes: Zeroizing<[u8; 44]>) -> Self {
         Self(bytes)
     }
 
@@ -111,23 +136,69 @@ pub enum Direction {
     ToInitiator,
 }
 
-/// The secret of one epoch of a session: the root of its packet keys.
-#[derive(Clone)]
+impl Direction {
+    /// The other way.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::ToResponder => Self::ToInitiator,
+            Self::ToInitiator => Self::ToResponder,
+        }
+    }
+}
+
+/// The secret of one epoch of a session: the root of its packet keys, which can be drawn from it once. A second set would
+/// begin to count again and use every nonce twice:
+///
+/// ```
+/// use dvsd::crypto::seal::{Direction, EpochKeys, EpochSecret};
+///
+/// fn once(secret: EpochSecret) -> EpochKeys {
+///     secret.into_keys(Direction::ToResponder)
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::{Direction, EpochKeys, EpochSecret};
+///
+/// fn twice(secret: EpochSecret) -> [EpochKeys; 2] {
+///     [secret.into_keys(Direction::ToResponder), secret.into_keys(Direction::ToResponder)]
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::{Direction, EpochKeys, EpochSecret};
+///
+/// fn copied(secret: &EpochSecret) -> EpochKeys {
+///     secret.clone().into_keys(Direction::ToResponder)
+/// }
+/// ```
 pub struct EpochSecret(Secret);
 
 impl EpochSecret {
     /// An epoch secret out of its bytes.
-    pub const fn new(bytes: Secret) -> Self {
+    pub(crate) const fn new(bytes: Secret) -> Self {
         Self(bytes)
     }
 
+    /// All packet keys of the side that seals in the direction `sending`.
+    pub fn into_keys(self, sending: Direction) -> EpochKeys {
+        let receiving = sending.opposite();
+        EpochKeys {
+            seal_media: self.sealing(Stream::Media, sending),
+            seal_control: self.sealing(Stream::Control, sending),
+            open_media: self.opening(Stream::Media, receiving),
+            open_control: self.opening(Stream::Control, receiving),
+            root: EpochRoot(self.0),
+        }
+    }
+
     /// The key that seals `stream` in `direction`.
-    pub fn sealing(&self, stream: Stream, direction: Direction) -> SealingKey {
+    fn sealing(&self, stream: Stream, direction: Direction) -> SealingKey {
         SealingKey { keys: self.keys(stream, direction), last: None, sub_key: None }
     }
 
     /// The key that opens `stream` in `direction`.
-    pub fn opening(&self, stream: Stream, direction: Direction) -> OpeningKey {
+    fn opening(&self, stream: Stream, direction: Direction) -> OpeningKey {
         OpeningKey { keys: self.keys(stream, direction), sub_keys: ArrayVec::new() }
     }
 
@@ -135,9 +206,47 @@ impl EpochSecret {
         Traffic { secret: kdf::expand(&self.0, stream.label(direction), b""), stream }
     }
 
-    /// The bytes, for derivations that are not packet keys.
-    pub fn as_bytes(&self) -> &[u8; kdf::DIGEST_LEN] {
+    /// The bytes, for comparison.
+    #[cfg(test)]
+    pub(crate) fn as_bytes(&self) -> &[u8; kdf::DIGEST_LEN] {
         &self.0
+    }
+}
+
+/// The packet keys of one side in one epoch.
+pub struct EpochKeys {
+    /// Seals voice.
+    pub seal_media: SealingKey,
+    /// Seals everything else.
+    pub seal_control: SealingKey,
+    /// Opens voice.
+    pub open_media: OpeningKey,
+    /// Opens everything else.
+    pub open_control: OpeningKey,
+    /// What the secret of the next epoch is made of.
+    pub root: EpochRoot,
+}
+
+impl fmt::Debug for EpochKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EpochKeys")
+    }
+}
+
+/// What is left of an epoch's secret when its keys are drawn: it seals and opens nothing, but the secret of the next epoch
+/// is made of it, among other things.
+pub struct EpochRoot(Secret);
+
+impl EpochRoot {
+    /// The bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8; kdf::DIGEST_LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EpochRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EpochRoot")
     }
 }
 
@@ -180,7 +289,23 @@ impl SubKey {
     }
 }
 
-/// Seals one stream in one direction, sequence numbers rising.
+/// Seals one stream in one direction, sequence numbers rising. There is one of each, which no copy can lead back:
+///
+/// ```
+/// use dvsd::crypto::seal::{SealError, SealingKey};
+///
+/// fn next(key: &mut SealingKey, text: &mut [u8], tag: &mut [u8]) -> Result<(), SealError> {
+///     key.seal(1, b"", text, tag)
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::{SealError, SealingKey};
+///
+/// fn next(key: &SealingKey, text: &mut [u8], tag: &mut [u8]) -> Result<(), SealError> {
+///     key.clone().seal(1, b"", text, tag)
+/// }
+/// ```
 pub struct SealingKey {
     keys: Traffic,
     last: Option<u32>,
@@ -371,6 +496,34 @@ mod tests {
         assert_eq!(seal(7), Err(SealError::Reused));
         assert_eq!(seal(6), Err(SealError::Reused));
         assert_eq!(seal(8), Ok(()));
+    }
+
+    #[test]
+    fn d45_every_sealing_key_refuses_to_stand_still_or_go_back_even_after_a_failure() {
+        for stream in [Stream::Media, Stream::Control] {
+            let keys = secret().into_keys(Direction::ToInitiator);
+            let mut key = if stream == Stream::Media { keys.seal_media } else { keys.seal_control };
+            let mut seal = |seq, tag: usize| key.seal(seq, b"", &mut [0; 4], &mut vec![0; tag]);
+            let tag = stream.tag_len();
+            assert_eq!(seal(8_191, tag), Ok(()));
+            assert_eq!(seal(8_192, tag), Ok(()), "another sub-key");
+            for seq in [0, 8_190, 8_191, 8_192] {
+                assert_eq!(seal(seq, tag), Err(SealError::Reused), "{stream:?} {seq}");
+            }
+            assert_eq!(seal(u32::MAX, tag), Ok(()));
+            assert_eq!(seal(u32::MAX, tag), Err(SealError::Reused));
+            assert_eq!(seal(0, tag), Err(SealError::Reused), "no wrapping around");
+        }
+    }
+
+    #[test]
+    fn d45_the_two_sides_draw_the_same_keys_the_other_way_round() {
+        let [mut alice, mut bob] = [Direction::ToResponder, Direction::ToInitiator].map(|way| secret().into_keys(way));
+        let (mut text, mut tag) = (*b"text", [0; FULL_TAG]);
+        alice.seal_control.seal(5, b"", &mut text, &mut tag).unwrap();
+        assert!(!alice.open_control.open(5, b"", &mut text.clone(), &tag));
+        assert!(bob.open_control.open(5, b"", &mut text, &tag));
+        assert_eq!(&text, b"text");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dvsd::call::MAX_TRIES;
+use dvsd::crypto::identity::KeyKind;
 use dvsd::id::HostPort;
 use dvsd::wire::DEFAULT_PORT;
 use serde::de::Error;
@@ -88,11 +89,42 @@ impl Network {
 pub(crate) struct Identity {
     /// The key file; relative paths start in the state directory.
     pub(crate) file: PathBuf,
+    /// What a new key is, if the file is not there.
+    pub(crate) algorithm: Algorithm,
 }
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { file: PathBuf::from("identity.pem") }
+        Self { file: PathBuf::from("identity.pem"), algorithm: Algorithm::P256 }
+    }
+}
+
+/// `[identity] algorithm`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Algorithm {
+    P256,
+    P384,
+    P521,
+    Ed25519,
+    Ed448,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+}
+
+impl Algorithm {
+    pub(crate) const fn kind(self) -> KeyKind {
+        match self {
+            Self::P256 => KeyKind::P256,
+            Self::P384 => KeyKind::P384,
+            Self::P521 => KeyKind::P521,
+            Self::Ed25519 => KeyKind::Ed25519,
+            Self::Ed448 => KeyKind::Ed448,
+            Self::Rsa2048 => KeyKind::Rsa2048,
+            Self::Rsa3072 => KeyKind::Rsa3072,
+            Self::Rsa4096 => KeyKind::Rsa4096,
+        }
     }
 }
 
@@ -287,6 +319,19 @@ mod tests {
         assert!(error("[network]\nrole = \"server\"\n").contains("unknown variant"));
         assert!(error("[network]\nrole = \"seed\"\nread_only = true\n").contains("[network] read_only"));
         assert!(error("[calls]\nunknown_callers = \"maybe\"\n").contains("unknown variant"));
+        assert!(
+            error("[identity]\nalgorithm = \"dsa\"\n").contains("expected one of `p256`, `p384`, `p521`, `ed25519`")
+        );
+    }
+
+    #[test]
+    fn every_kind_of_key_but_dsa_can_be_asked_for() {
+        let names = ["p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519", "ed448"];
+        let kinds = KeyKind::ALL.into_iter().filter(|kind| *kind != KeyKind::Dsa2048);
+        for (name, kind) in names.into_iter().zip(kinds) {
+            let config = Config::parse(&format!("[identity]\nalgorithm = \"{name}\"\n")).unwrap();
+            assert_eq!(config.identity.algorithm.kind(), kind);
+        }
     }
 
     #[test]

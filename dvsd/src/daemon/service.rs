@@ -76,8 +76,12 @@ impl Service {
             .with_context(|| format!("cannot create the state directory {}", state.display()))
             .or_exit(exit::STORE)?;
         let mut random = Random::new(OpensslEntropy);
-        let identity =
-            identity_file::load_or_create(&state.join(&config.identity.file), &mut random).or_exit(exit::IDENTITY)?;
+        let identity = identity_file::load_or_create(
+            &state.join(&config.identity.file),
+            config.identity.algorithm.kind(),
+            &mut random,
+        )
+        .or_exit(exit::IDENTITY)?;
         let (store, loaded) = Store::open(&state.join("dvs.db")).or_exit(exit::STORE)?;
         let udp = open_udp(config).or_exit(exit::UNAVAILABLE)?;
         let (server, clients) = Server::start(server_config(arguments, config)).or_exit(exit::UNAVAILABLE)?;
@@ -375,13 +379,19 @@ impl Service {
 impl World {
     /// Does what the node asks for; what users may want to know is left in `events`. Returns the next deadline.
     fn carry_out(&mut self, mut drain: node::Drain<'_>, events: &mut Vec<Event>) -> Option<Instant> {
-        for output in drain.by_ref() {
+        while let Some(output) = drain.next() {
             match output {
-                Output::Transmit(transmit) => match transmit.path {
-                    Path::Direct(to) => self.udp.send(to, &transmit.datagram),
-                    Path::Tunnel(_) => tracing::debug!("no tunnels yet"),
-                },
-                Output::Play { call, seq, payload } => self.talks.play(call, seq, &payload),
+                Output::Transmit(transmit) => {
+                    match transmit.path {
+                        Path::Direct(to) => self.udp.send(to, &transmit.datagram),
+                        Path::Tunnel(_) => tracing::debug!("no tunnels yet"),
+                    }
+                    drain.give_back(transmit.datagram);
+                }
+                Output::Play { call, seq, payload } => {
+                    self.talks.play(call, seq, &payload);
+                    drain.give_back(payload);
+                }
                 Output::StartAudio { call, announce } => self.talks.start(call, announce),
                 Output::StopAudio { call } => self.talks.stop(call),
                 Output::PeerReport { call, report } => self.talks.peer_report(call, &report),

@@ -6,6 +6,7 @@ use dvsd::call::CallNumber;
 use dvsd::node::{Input, Policy, VerifyState};
 
 use crate::clock;
+use crate::control::trust as shown;
 use crate::service::Service;
 use crate::store::Chosen;
 
@@ -20,6 +21,7 @@ impl Service {
     pub(crate) fn policy_changed(&mut self, policy: Policy) {
         let before = core::mem::replace(&mut self.policy, policy);
         self.world.store.save_chosen(Chosen::between(before, policy));
+        self.world.server.event(&message::Event::Policy(shown::policy(policy)));
         tracing::info!(?policy, "what happens with callers was changed");
     }
 
@@ -35,6 +37,7 @@ impl Service {
 
     /// The verification of a call went on.
     pub(crate) fn verification_changed(&self, call: CallNumber, state: VerifyState) {
+        self.world.server.event(&message::Event::Verification(shown::verification(call, state)));
         let name = self.node.call(call).map_or_else(|| "the peer".to_owned(), |view| self.name_of(view.key.peer));
         match state {
             VerifyState::Differs => self.activity(format!(

@@ -11,13 +11,12 @@ use crate::crypto::{CryptoError, same};
 use crate::id::{Fingerprint, NodeId};
 use crate::random::Random;
 use crate::wire::handshake::{
-    Auth, Claim, Credentials, FLAG_ANON, INIT_MIN, INIT_PADDED, Init, MAC_LEN, Resp, SUITE, Sid, VERSION_MAX,
-    VERSION_MIN,
+    Auth, Claim, Credentials, FLAG_ANON, INIT_MIN, INIT_PADDED, Init, MAC_LEN, Resp, SUITE, Sid, Versions,
 };
 use crate::wire::session::Slot;
 
 use super::transcript::{self, Keys};
-use super::{AnonymousSecret, Established, Mac1Key, Mode, Refusal, Refused, Side, session_secret};
+use super::{AnonymousSecret, Established, Mac1Key, Mode, Refusal, Refused, Side, has_room, session_secret};
 
 /// Public-key operations spent on answers that turn out bad, before further ones are ignored.
 const MAX_KEY_OPERATIONS: u8 = 8;
@@ -46,6 +45,10 @@ pub struct Initiated {
 pub struct ExpectResponse {
     responder: NodeId,
     mode: Mode,
+    /// The versions that are implemented here, whichever of them this attempt offers.
+    spoken: Versions,
+    /// The highest version offered, which is that of the attempt.
+    version: u8,
     ephemeral: Ephemeral,
     sid: Sid,
     mac1: Mac1Key,
@@ -59,19 +62,39 @@ impl ExpectResponse {
     /// Begins a handshake with `responder`. Exchange key and session ID are fresh for every attempt and every
     /// destination address; only a cookie makes the same ones be used again.
     pub fn start(responder: NodeId, mode: Mode, random: &mut Random) -> Result<Self, CryptoError> {
-        let ephemeral = Ephemeral::generate(random)?;
-        Ok(Self::with_key(responder, mode, ephemeral, random.bytes()))
+        Self::start_with(responder, mode, Versions::OURS, Versions::OURS.max, random)
     }
 
-    pub(super) fn with_key(responder: NodeId, mode: Mode, ephemeral: Ephemeral, sid: Sid) -> Self {
+    /// As [`start`](Self::start), of an implementation of the versions `spoken` that offers none above `version`: what
+    /// is offered may depend on an HS_VERSION, which anybody can forge; what is spoken never does.
+    pub fn start_with(
+        responder: NodeId,
+        mode: Mode,
+        spoken: Versions,
+        version: u8,
+        random: &mut Random,
+    ) -> Result<Self, CryptoError> {
+        let ephemeral = Ephemeral::generate(random)?;
+        Ok(Self::with_key(responder, mode, spoken, version, ephemeral, random.bytes()))
+    }
+
+    pub(super) fn with_key(
+        responder: NodeId,
+        mode: Mode,
+        spoken: Versions,
+        version: u8,
+        ephemeral: Ephemeral,
+        sid: Sid,
+    ) -> Self {
         let (flags, length) = match mode {
             Mode::Full => (0, INIT_PADDED),
             Mode::Anonymous => (FLAG_ANON, INIT_MIN),
         };
-        let body = Init::emit_body(flags, &sid, ephemeral.public(), length);
+        let body = Init::emit_body(spoken.up_to(version), flags, &sid, ephemeral.public(), length);
         let t1 = transcript::t1(&responder, &body);
         let mac1 = Mac1Key::new(&responder);
-        let mut state = Self { responder, mode, ephemeral, sid, mac1, t1, datagram: body, key_operations: 0 };
+        let (datagram, key_operations) = (body, 0);
+        let mut state = Self { responder, mode, spoken, version, ephemeral, sid, mac1, t1, datagram, key_operations };
         state.append_macs(&[0; MAC_LEN]);
         state
     }
@@ -92,13 +115,38 @@ impl ExpectResponse {
         &self.sid
     }
 
+    /// The version of the attempt.
+    pub const fn version(&self) -> u8 {
+        self.version
+    }
+
     /// Shows `cookie` in HS_INIT from now on. Nothing else of it changes.
     pub fn show_cookie(&mut self, cookie: &[u8; MAC_LEN]) {
         self.datagram.truncate(self.datagram.len().saturating_sub(2 * MAC_LEN));
         self.append_macs(cookie);
     }
 
-    /// Checks an HS_RESP and answers it. A bad one leaves the handshake waiting, as anybody may have sent it;
+    /// Checks an HS_RESP and answers it. Its key seals one HS_AUTH, so a second answer, even to the same HS_RESP, cannot
+    /// be made:
+    ///
+    /// ```
+    /// use dvsd::handshake::{ExpectResponse, Initiated, Local};
+    ///
+    /// fn once(dial: ExpectResponse, resp: &[u8], local: &Local<'_>) -> Option<Initiated> {
+    ///     dial.read(resp, local).ok()
+    /// }
+    /// ```
+    ///
+    /// ```compile_fail
+    /// use dvsd::handshake::{ExpectResponse, Initiated, Local};
+    ///
+    /// fn twice(dial: ExpectResponse, resp: &[u8], local: &Local<'_>) -> Option<Initiated> {
+    ///     dial.read(resp, local).ok();
+    ///     dial.read(resp, local).ok()
+    /// }
+    /// ```
+    ///
+    /// A bad one leaves the handshake waiting, as anybody may have sent it;
     /// it ends only when the responder itself, proven by signature and MAC, cannot be accepted.
     pub fn read(mut self, datagram: &[u8], local: &Local<'_>) -> Result<Initiated, Refused<Box<Self>>> {
         let verified = match self.verify(datagram) {
@@ -123,7 +171,10 @@ impl ExpectResponse {
     }
 
     fn verify(&mut self, datagram: &[u8]) -> Result<Verified, Refusal> {
-        let resp = Resp::parse(datagram).map_err(|_| Refusal::Malformed)?;
+        let resp = Resp::parse(datagram, self.spoken).map_err(|_| Refusal::Malformed)?;
+        if resp.version != self.version {
+            return Err(Refusal::Malformed);
+        }
         if resp.initiator_sid != self.sid {
             return Err(Refusal::OtherHandshake);
         }
@@ -161,8 +212,9 @@ impl ExpectResponse {
         if !same(&fin_r, &credentials.fin) {
             return Err(Refusal::Transcript);
         }
-        let versions = (claim.version_min, claim.version_max);
-        Ok(Verified { peer, peer_slot: claim.slot, versions, keys, t4, fin_r, responder_sid })
+        let negotiated = self.spoken.highest_common(claim.versions) == Some(self.version);
+        let offered = self.spoken.up_to(self.version);
+        Ok(Verified { peer, peer_slot: claim.slot, offered, negotiated, keys, t4, fin_r, responder_sid })
     }
 
     fn spend_key_operation(&mut self) -> Result<(), Refusal> {
@@ -184,7 +236,10 @@ impl fmt::Debug for ExpectResponse {
 struct Verified {
     peer: PublicIdentity,
     peer_slot: Option<Slot>,
-    versions: (u8, u8),
+    /// The versions of HS_INIT.
+    offered: Versions,
+    /// Whether the version in use is the highest both sides speak.
+    negotiated: bool,
     keys: Keys,
     t4: Digest,
     fin_r: Digest,
@@ -201,13 +256,18 @@ impl Verified {
             return Err(Refusal::KeyChanged(shown));
         }
         let own = local.identity.public();
-        let mut text = Claim::new(Some(local.slot), own.algorithm(), own.spki()).emit();
+        if !has_room(own, local.slot) {
+            return Err(Refusal::Slot);
+        }
+        let claim =
+            Claim { versions: self.offered, slot: Some(local.slot), algorithm: own.algorithm(), spki: own.spki() };
+        let mut text = claim.emit();
         let t5 = transcript::t5(&self.t4, &self.fin_r, &text);
         let signature = local.identity.sign(SignatureRole::Initiator, &t5)?;
         let t6 = transcript::t6(&t5, &signature);
         let fin_i = self.keys.fin_i.tag(&[&t6]);
         Credentials::emit_rest(&signature, &fin_i, &mut text);
-        let mut auth = Auth::emit_header(&self.responder_sid);
+        let mut auth = Auth::emit_header(self.offered.max, &self.responder_sid);
         let sealed = self.keys.auth.seal(&auth, text)?;
         auth.extend_from_slice(&sealed);
         let transcript = transcript::t7(&t6, &fin_i);
@@ -216,10 +276,7 @@ impl Verified {
         Ok(Initiated { established, auth })
     }
 
-    /// The version in use must be the highest both sides speak.
-    fn check_versions(&self) -> Result<(), Refusal> {
-        let (min, max) = self.versions;
-        let common = max.min(VERSION_MAX);
-        if common == VERSION_MAX && min <= common && common >= VERSION_MIN { Ok(()) } else { Err(Refusal::Downgrade) }
+    const fn check_versions(&self) -> Result<(), Refusal> {
+        if self.negotiated { Ok(()) } else { Err(Refusal::Downgrade) }
     }
 }

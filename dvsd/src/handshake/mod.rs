@@ -20,7 +20,7 @@ use core::fmt;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::crypto::identity::PublicIdentity;
+use crate::crypto::identity::{KeyKind, PublicIdentity};
 use crate::crypto::kdf::{self, Digest, MacKey, Secret};
 use crate::crypto::seal::{Direction, EpochSecret};
 use crate::crypto::{CryptoError, same};
@@ -88,13 +88,81 @@ pub struct Established {
     pub transcript: Digest,
 }
 
-/// What an anonymous handshake yields. It has no slot and never keys a session.
+/// What an anonymous handshake yields: the keys of a circuit's hop, each for its purpose. It has no slot and never keys a
+/// session:
+///
+/// ```
+/// use dvsd::crypto::kdf::Secret;
+/// use dvsd::handshake::{AnonymousSecret, Purpose};
+///
+/// fn key(secret: &AnonymousSecret) -> Secret {
+///     secret.key(Purpose::LayerForward)
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::EpochSecret;
+/// use dvsd::handshake::{AnonymousSecret, Purpose};
+///
+/// fn key(secret: &AnonymousSecret) -> EpochSecret {
+///     EpochSecret::new(secret.key(Purpose::LayerForward))
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use dvsd::crypto::seal::EpochSecret;
+/// use dvsd::handshake::AnonymousSecret;
+///
+/// fn key(secret: AnonymousSecret) -> EpochSecret {
+///     EpochSecret(secret.0)
+/// }
+/// ```
 pub struct AnonymousSecret(Secret);
 
 impl AnonymousSecret {
-    /// The 32-byte key for the purpose `label`.
-    pub fn key(&self, label: &str) -> Secret {
-        kdf::expand(&self.0, label, b"")
+    /// The 32-byte key for `purpose`.
+    pub fn key(&self, purpose: Purpose) -> Secret {
+        kdf::expand(&self.0, purpose.label(), b"")
+    }
+}
+
+/// What a key between a client and one hop of its circuit is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The hop's layer of cells that travel away from the client.
+    LayerForward,
+    /// The hop's layer of cells that travel to the client.
+    LayerBackward,
+    /// Sealing for the hop.
+    EndToEndForward,
+    /// Sealing by the hop.
+    EndToEndBackward,
+    /// Sealing on the link to the hop.
+    LinkForward,
+    /// Sealing on the link from the hop.
+    LinkBackward,
+}
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::LayerForward,
+        Self::LayerBackward,
+        Self::EndToEndForward,
+        Self::EndToEndBackward,
+        Self::LinkForward,
+        Self::LinkBackward,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::LayerForward => "layer f",
+            Self::LayerBackward => "layer b",
+            Self::EndToEndForward => "e2e f",
+            Self::EndToEndBackward => "e2e b",
+            Self::LinkForward => "link f",
+            Self::LinkBackward => "link b",
+        }
     }
 }
 
@@ -190,6 +258,11 @@ impl fmt::Debug for Mac1Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mac1Key")
     }
+}
+
+/// Whether HS_RESP and HS_AUTH of `own` have room for `slot`.
+fn has_room(own: &PublicIdentity, slot: Slot) -> bool {
+    !matches!((slot, own.kind()), (Slot::Extended(_), KeyKind::Rsa4096))
 }
 
 fn session_secret(handshake: &Secret, transcript: &Digest) -> Zeroizing<[u8; 32]> {

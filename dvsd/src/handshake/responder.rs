@@ -10,11 +10,12 @@ use crate::crypto::same;
 use crate::crypto::seal::EpochSecret;
 use crate::id::NodeId;
 use crate::random::Random;
-use crate::wire::handshake::{Auth, Claim, Credentials, FLAG_ANON, Init, Resp, SUITE, Sid};
+use crate::wire::MAX_DATAGRAM;
+use crate::wire::handshake::{Auth, Claim, Credentials, FLAG_ANON, Init, Resp, SUITE, Sid, Versions};
 use crate::wire::session::Slot;
 
 use super::transcript::{self, Keys};
-use super::{AnonymousSecret, Established, Refusal, Refused, Side, session_secret};
+use super::{AnonymousSecret, Established, Refusal, Refused, Side, has_room, session_secret};
 
 /// HS_AUTHs that open and are refused even so, before the handshake ends.
 const MAX_REFUSED: u8 = 3;
@@ -23,8 +24,10 @@ const MAX_REFUSED: u8 = 3;
 pub struct ExpectAuth {
     own: NodeId,
     sid: Sid,
-    /// The version range HS_INIT stated, which HS_AUTH must repeat.
-    versions: (u8, u8),
+    /// The version of the attempt.
+    version: u8,
+    /// The versions HS_INIT offered, which HS_AUTH must repeat.
+    offered: Versions,
     keys: Keys,
     t4: Digest,
     fin_r: Digest,
@@ -33,29 +36,32 @@ pub struct ExpectAuth {
 
 impl ExpectAuth {
     /// Answers `init`; returns HS_RESP as well, to be sent, and sent again verbatim when HS_INIT comes again.
-    /// `slot` is what packets to us shall carry.
+    /// `slot` is what packets to us shall carry, `spoken` the versions implemented here.
     pub fn respond(
         init: &Init<'_>,
         identity: &Identity,
         slot: Slot,
+        spoken: Versions,
         random: &mut Random,
     ) -> Result<(Self, Vec<u8>), Refusal> {
         let ephemeral = Ephemeral::generate(random)?;
-        Self::respond_with(init, identity, slot, &ephemeral, random.bytes())
+        Self::respond_with(init, identity, slot, spoken, ephemeral, random.bytes())
     }
 
     pub(super) fn respond_with(
         init: &Init<'_>,
         identity: &Identity,
         slot: Slot,
-        ephemeral: &Ephemeral,
+        spoken: Versions,
+        ephemeral: Ephemeral,
         sid: Sid,
     ) -> Result<(Self, Vec<u8>), Refusal> {
-        let answer = answer(init, identity, Some(slot), ephemeral, sid)?;
+        let answer = answer(init, identity, Some(slot), spoken, ephemeral, sid)?;
         let state = Self {
             own: identity.public().id(),
             sid,
-            versions: (init.version_min, init.version_max),
+            version: init.version,
+            offered: init.versions,
             keys: answer.keys,
             t4: answer.t4,
             fin_r: answer.fin_r,
@@ -86,7 +92,10 @@ impl ExpectAuth {
     }
 
     fn verify(&self, datagram: &[u8]) -> Result<Established, Refusal> {
-        let auth = Auth::parse(datagram).map_err(|_| Refusal::Malformed)?;
+        let auth = Auth::parse(datagram, self.offered).map_err(|_| Refusal::Malformed)?;
+        if auth.version != self.version {
+            return Err(Refusal::Malformed);
+        }
         if auth.responder_sid != self.sid {
             return Err(Refusal::OtherHandshake);
         }
@@ -105,7 +114,7 @@ impl ExpectAuth {
         if !same(&self.keys.fin_i.tag(&[&t6]), &credentials.fin) {
             return Err(Refusal::Transcript);
         }
-        if (claim.version_min, claim.version_max) != self.versions {
+        if claim.versions != self.offered {
             return Err(Refusal::Downgrade);
         }
         let peer_slot = claim.slot.ok_or(Refusal::Slot)?;
@@ -128,7 +137,7 @@ pub fn respond_anonymously(
     random: &mut Random,
 ) -> Result<(AnonymousSecret, Vec<u8>), Refusal> {
     let ephemeral = Ephemeral::generate(random)?;
-    let answer = answer(init, identity, None, &ephemeral, random.bytes())?;
+    let answer = answer(init, identity, None, Versions::OURS, ephemeral, random.bytes())?;
     let t7 = transcript::t7_anonymous(&answer.t4, &answer.fin_r);
     Ok((AnonymousSecret(session_secret(&answer.keys.handshake, &t7)), answer.datagram))
 }
@@ -140,26 +149,23 @@ struct Answer {
     datagram: Vec<u8>,
 }
 
-/// HS_RESP with the credentials of `identity`; `slot` is `None` exactly for anonymous initiators.
+/// HS_RESP with the credentials of `identity`; `slot` is `None` exactly for anonymous initiators. The exchange key is used
+/// up: each seals one HS_RESP.
 fn answer(
     init: &Init<'_>,
     identity: &Identity,
     slot: Option<Slot>,
-    ephemeral: &Ephemeral,
+    spoken: Versions,
+    ephemeral: Ephemeral,
     sid: Sid,
 ) -> Result<Answer, Refusal> {
-    if init.suite != SUITE {
-        return Err(Refusal::Suite);
-    }
-    if (init.flags & FLAG_ANON != 0) == slot.is_some() {
-        return Err(Refusal::Slot);
-    }
-    let theirs = PeerKey::parse(init.key).map_err(|_| Refusal::ExchangeKey)?;
     let own = identity.public();
-    let mut datagram = Resp::emit_header(init.flags, &init.sid, &sid, ephemeral.public());
+    check_answerable(init, own, slot, spoken)?;
+    let theirs = PeerKey::parse(init.key).map_err(|_| Refusal::ExchangeKey)?;
+    let mut datagram = Resp::emit_header(init, &sid, ephemeral.public());
     let t2 = transcript::t2(&transcript::t1(&own.id(), init.body), &datagram);
-    let (resp_key, keys) = Keys::agree(ephemeral, &theirs, &t2)?;
-    let mut text = Claim::new(slot, own.algorithm(), own.spki()).emit();
+    let (resp_key, keys) = Keys::agree(&ephemeral, &theirs, &t2)?;
+    let mut text = Claim { versions: spoken, slot, algorithm: own.algorithm(), spki: own.spki() }.emit();
     let t3 = transcript::t3(&t2, &text);
     let signature = identity.sign(SignatureRole::Responder, &t3)?;
     let t4 = transcript::t4(&t3, &signature);
@@ -167,5 +173,23 @@ fn answer(
     Credentials::emit_rest(&signature, &fin_r, &mut text);
     let sealed = resp_key.seal(&datagram, text)?;
     datagram.extend_from_slice(&sealed);
+    debug_assert!(datagram.len() <= MAX_DATAGRAM);
     Ok(Answer { keys, t4, fin_r, datagram })
+}
+
+fn check_answerable(
+    init: &Init<'_>,
+    own: &PublicIdentity,
+    slot: Option<Slot>,
+    spoken: Versions,
+) -> Result<(), Refusal> {
+    if init.suite != SUITE {
+        return Err(Refusal::Suite);
+    }
+    let room = slot.is_none_or(|slot| has_room(own, slot));
+    if (init.flags & FLAG_ANON != 0) == slot.is_some() || !room {
+        return Err(Refusal::Slot);
+    }
+    // HS_VERSION would have been the answer.
+    if spoken.highest_common(init.versions) == Some(init.version) { Ok(()) } else { Err(Refusal::Downgrade) }
 }

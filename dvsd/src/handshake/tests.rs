@@ -6,10 +6,14 @@ use data_encoding::HEXLOWER;
 use super::*;
 use crate::crypto::exchange::Ephemeral;
 use crate::crypto::identity::{Identity, KeyKind, SignatureRole};
-use crate::crypto::seal::Stream;
+use crate::crypto::seal::{SealingKey, Stream};
 use crate::random::Random;
-use crate::wire::handshake::{Claim, Credentials, Resp};
+use crate::wire::handshake::{Claim, Credentials, Resp, Versions};
 use crate::wire::session::Header;
+
+mod kinds;
+mod sealing;
+mod versions;
 
 fn hex(text: &str) -> Vec<u8> {
     HEXLOWER.decode(text.as_bytes()).unwrap()
@@ -26,6 +30,7 @@ fn ed25519(text: &str) -> Identity {
     Identity::from_ed25519_seed(&kdf::sha256(&[text.as_bytes()])).unwrap()
 }
 
+const OURS: Versions = Versions::OURS;
 const SLOT_I: Slot = Slot::Short(3);
 const SLOT_R: Slot = Slot::Short(5);
 
@@ -44,11 +49,11 @@ fn run() -> Run {
     let sid_i = [0, 1, 2, 3, 4, 5, 6, 7];
     let sid_r = [8, 9, 10, 11, 12, 13, 14, 15];
     let ephemeral = Ephemeral::from_scalar(&scalar("dvs test eph I"));
-    let expect = ExpectResponse::with_key(responder.public().id(), Mode::Full, ephemeral, sid_i);
+    let expect = ExpectResponse::with_key(responder.public().id(), Mode::Full, OURS, 1, ephemeral, sid_i);
     let init = expect.datagram().to_vec();
     let ephemeral = Ephemeral::from_scalar(&scalar("dvs test eph R"));
-    let parsed = Init::parse(&init).unwrap();
-    let (expect_auth, resp) = ExpectAuth::respond_with(&parsed, &responder, SLOT_R, &ephemeral, sid_r).unwrap();
+    let parsed = Init::parse(&init, OURS).unwrap();
+    let (expect_auth, resp) = ExpectAuth::respond_with(&parsed, &responder, SLOT_R, OURS, ephemeral, sid_r).unwrap();
     let local = Local { identity: &initiator, slot: SLOT_I, pin: None };
     let initiated = expect.read(&resp, &local).unwrap();
     Run { initiator, responder, init, resp, initiated, expect_auth }
@@ -89,8 +94,8 @@ fn the_secrets_match_the_vectors_on_both_sides() {
 #[test]
 fn the_transcript_and_key_schedule_match_the_vectors() {
     let run = run();
-    let init = Init::parse(&run.init).unwrap();
-    let resp = Resp::parse(&run.resp).unwrap();
+    let init = Init::parse(&run.init, OURS).unwrap();
+    let resp = Resp::parse(&run.resp, OURS).unwrap();
     let t1 = transcript::t1(&run.responder.public().id(), init.body);
     assert_eq!(t1.to_vec(), hex("926c74384413f96d76629df970568ba865461552c9edb87bc0f9649b7a69370e"));
     let t2 = transcript::t2(&t1, resp.header);
@@ -115,9 +120,9 @@ fn the_transcript_and_key_schedule_match_the_vectors() {
 
 #[test]
 fn the_session_packets_match_the_vectors() {
-    let secret = run().initiated.established.secret;
+    let mut keys = run().initiated.established.secret.into_keys(Side::Initiator.sending());
     let opus: Vec<u8> = [0x78].into_iter().chain(0..79).collect();
-    let media = seal(&secret, Header { control: false, parity: false, slot: SLOT_R, seq: 10 }, &opus);
+    let media = seal(&mut keys.seal_media, Header { control: false, parity: false, slot: SLOT_R, seq: 10 }, &opus);
     assert_eq!(
         media,
         hex(
@@ -125,16 +130,16 @@ fn the_session_packets_match_the_vectors() {
         )
     );
     let text = [&[0, 0, 0, 0, 0x80, 0, 8][..], &[0; 8]].concat();
-    let control = seal(&secret, Header { control: true, parity: false, slot: SLOT_R, seq: 1 }, &text);
+    let control = seal(&mut keys.seal_control, Header { control: true, parity: false, slot: SLOT_R, seq: 1 }, &text);
     assert_eq!(control, hex("c500000001c2a068f0fd3984215a3e18b282dc7edc713d3082cc0f15629bf0f5f3019af5"));
 }
 
-fn seal(secret: &EpochSecret, header: Header, text: &[u8]) -> Vec<u8> {
+fn seal(key: &mut SealingKey, header: Header, text: &[u8]) -> Vec<u8> {
     let stream = if header.control { Stream::Control } else { Stream::Media };
     let mut packet = vec![0; Header::length(header.slot)];
     header.write(&mut packet).unwrap();
     let (mut tag, mut text) = (vec![0; stream.tag_len()], text.to_vec());
-    secret.sealing(stream, Direction::ToResponder).seal(header.seq, &packet, &mut text, &mut tag).unwrap();
+    key.seal(header.seq, &packet, &mut text, &mut tag).unwrap();
     [packet, tag, text].concat()
 }
 
@@ -170,28 +175,11 @@ impl Cast {
     }
 
     fn answer(&mut self, init: &[u8]) -> (ExpectAuth, Vec<u8>) {
-        ExpectAuth::respond(&Init::parse(init).unwrap(), &self.bob, SLOT_R, &mut self.random).unwrap()
+        ExpectAuth::respond(&Init::parse(init, OURS).unwrap(), &self.bob, SLOT_R, OURS, &mut self.random).unwrap()
     }
 
     fn alice(&self) -> Local<'_> {
         Local { identity: &self.alice, slot: SLOT_I, pin: None }
-    }
-}
-
-#[test]
-fn two_strangers_agree_with_every_kind_of_key() {
-    let mut random = Random::seeded(3);
-    for kinds in [[KeyKind::P256, KeyKind::Ed25519], [KeyKind::Ed25519, KeyKind::P256]] {
-        let [alice, bob] = kinds.map(|kind| Identity::generate(kind, &mut random).unwrap());
-        let dial = ExpectResponse::start(bob.public().id(), Mode::Full, &mut random).unwrap();
-        let init = dial.datagram().to_vec();
-        let (expect, resp) = ExpectAuth::respond(&Init::parse(&init).unwrap(), &bob, SLOT_R, &mut random).unwrap();
-        assert!(resp.len() <= 3 * init.len());
-        let local = Local { identity: &alice, slot: SLOT_I, pin: Some(bob.public().fingerprint()) };
-        let initiated = dial.read(&resp, &local).unwrap();
-        let responder = expect.read(&initiated.auth).unwrap();
-        assert_eq!(responder.secret.as_bytes(), initiated.established.secret.as_bytes());
-        assert_eq!(&responder.peer, alice.public());
     }
 }
 
@@ -203,9 +191,9 @@ fn a_cookie_changes_nothing_but_the_macs() {
     dial.show_cookie(&[9; 16]);
     let after = dial.datagram().to_vec();
     assert_eq!(before[..480], after[..480]);
-    assert_eq!(Init::parse(&after).unwrap().cookie, [9; 16]);
+    assert_eq!(Init::parse(&after, OURS).unwrap().cookie, [9; 16]);
     let mac1 = Mac1Key::new(&cast.bob.public().id());
-    assert!(mac1.fits(&Init::parse(&after).unwrap()));
+    assert!(mac1.fits(&Init::parse(&after, OURS).unwrap()));
     let (_, resp) = cast.answer(&before);
     assert!(dial.read(&resp, &cast.alice()).is_ok());
 }
@@ -214,7 +202,7 @@ fn a_cookie_changes_nothing_but_the_macs() {
 fn who_does_not_know_the_id_makes_no_fitting_mac1() {
     let mut cast = cast();
     let dial = cast.dial();
-    let init = Init::parse(dial.datagram()).unwrap();
+    let init = Init::parse(dial.datagram(), OURS).unwrap();
     assert!(Mac1Key::new(&cast.bob.public().id()).fits(&init));
     assert!(!Mac1Key::new(&cast.eve.public().id()).fits(&init));
 }
@@ -244,7 +232,8 @@ fn f03_a_responder_who_is_somebody_else_is_not_accepted() {
     let dial = cast.dial();
     let init = dial.datagram().to_vec();
     // Eve answers with her own identity …
-    let (_, resp) = ExpectAuth::respond(&Init::parse(&init).unwrap(), &cast.eve, SLOT_R, &mut cast.random).unwrap();
+    let (_, resp) =
+        ExpectAuth::respond(&Init::parse(&init, OURS).unwrap(), &cast.eve, SLOT_R, OURS, &mut cast.random).unwrap();
     let refused = dial.read(&resp, &cast.alice()).unwrap_err();
     // … over a transcript that names Bob, so nothing of it even opens; Alice goes on waiting for Bob.
     assert_eq!(refused.reason, Refusal::NotAuthentic);
@@ -254,10 +243,10 @@ fn f03_a_responder_who_is_somebody_else_is_not_accepted() {
 
 /// Answers as Bob's ID would, but with the credentials `forge` makes out of the transcript so far.
 fn forged_resp(cast: &mut Cast, init: &[u8], forge: impl FnOnce(&Cast, &Digest) -> (Vec<u8>, Vec<u8>)) -> Vec<u8> {
-    let init = Init::parse(init).unwrap();
+    let init = Init::parse(init, OURS).unwrap();
     let ephemeral = Ephemeral::generate(&mut cast.random).unwrap();
     let theirs = crate::crypto::exchange::PeerKey::parse(init.key).unwrap();
-    let mut resp = Resp::emit_header(0, &init.sid, &[1; 8], ephemeral.public());
+    let mut resp = Resp::emit_header(&init, &[1; 8], ephemeral.public());
     let t2 = transcript::t2(&transcript::t1(&cast.bob.public().id(), init.body), &resp);
     let (resp_key, keys) = transcript::Keys::agree(&ephemeral, &theirs, &t2).unwrap();
     let (mut text, signature) = forge(cast, &t2);
@@ -269,7 +258,12 @@ fn forged_resp(cast: &mut Cast, init: &[u8], forge: impl FnOnce(&Cast, &Digest) 
 }
 
 fn claim_of(identity: &Identity) -> Vec<u8> {
-    Claim::new(Some(SLOT_R), identity.public().algorithm(), identity.public().spki()).emit()
+    claim(identity, OURS, Some(SLOT_R))
+}
+
+fn claim(identity: &Identity, versions: Versions, slot: Option<Slot>) -> Vec<u8> {
+    let own = identity.public();
+    Claim { versions, slot, algorithm: own.algorithm(), spki: own.spki() }.emit()
 }
 
 #[test]
@@ -310,10 +304,8 @@ fn p02_a_downgraded_or_slotless_responder_ends_the_handshake() {
         let dial = cast.dial();
         let init = dial.datagram().to_vec();
         let resp = forged_resp(&mut cast, &init, |cast, t2| {
-            let own = cast.bob.public();
-            let mut claim = Claim::new(slot, own.algorithm(), own.spki());
-            [claim.version_min, claim.version_max] = versions;
-            let claim = claim.emit();
+            let [min, max] = versions;
+            let claim = claim(&cast.bob, Versions { min, max }, slot);
             let signature = cast.bob.sign(SignatureRole::Responder, &transcript::t3(t2, &claim)).unwrap();
             (claim, signature)
         });
@@ -428,20 +420,24 @@ fn n01_identity_keys_do_not_open_a_recorded_handshake() {
 /// An HS_AUTH by somebody who has dialled with Eve's exchange key, claims to be `claimed` and signs as
 /// `signer`.
 fn forged_auth(cast: &Cast, init: &[u8], resp: &[u8], claimed: &Identity, signer: &Identity) -> Vec<u8> {
-    let (init, resp) = (Init::parse(init).unwrap(), Resp::parse(resp).unwrap());
+    forged_auth_with(cast, init, resp, claim_of(claimed), signer)
+}
+
+/// An HS_AUTH by somebody who has dialled with Eve's exchange key, claims `text` and signs as `signer`.
+fn forged_auth_with(cast: &Cast, init: &[u8], resp: &[u8], mut text: Vec<u8>, signer: &Identity) -> Vec<u8> {
+    let (init, resp) = (Init::parse(init, OURS).unwrap(), Resp::parse(resp, OURS).unwrap());
     let ours = Ephemeral::from_scalar(&scalar("eve"));
     let theirs = crate::crypto::exchange::PeerKey::parse(resp.key).unwrap();
     let t2 = transcript::t2(&transcript::t1(&cast.bob.public().id(), init.body), resp.header);
     let (resp_key, keys) = transcript::Keys::agree(&ours, &theirs, &t2).unwrap();
-    let text = resp_key.open(resp.header, resp.sealed).unwrap();
-    let bobs = Credentials::parse(&text).unwrap();
+    let opened = resp_key.open(resp.header, resp.sealed).unwrap();
+    let bobs = Credentials::parse(&opened).unwrap();
     let t4 = transcript::t4(&transcript::t3(&t2, bobs.claim_bytes), bobs.signature);
-    let mut text = claim_of(claimed);
     let t5 = transcript::t5(&t4, &bobs.fin, &text);
     let signature = signer.sign(SignatureRole::Initiator, &t5).unwrap();
     let fin = keys.fin_i.tag(&[&transcript::t6(&t5, &signature)]);
     Credentials::emit_rest(&signature, &fin, &mut text);
-    let mut auth = crate::wire::handshake::Auth::emit_header(&resp.responder_sid);
+    let mut auth = crate::wire::handshake::Auth::emit_header(1, &resp.responder_sid);
     let sealed = keys.auth.seal(&auth, text).unwrap();
     auth.extend(sealed);
     auth
@@ -452,7 +448,7 @@ fn n01_a_stolen_identity_key_does_not_let_others_pose_to_its_owner() {
     // Key compromise impersonation: Eve has Bob's identity key and poses as Alice towards Bob.
     let mut cast = cast();
     let ephemeral = Ephemeral::from_scalar(&scalar("eve"));
-    let dial = ExpectResponse::with_key(cast.bob.public().id(), Mode::Full, ephemeral, [5; 8]);
+    let dial = ExpectResponse::with_key(cast.bob.public().id(), Mode::Full, OURS, 1, ephemeral, [5; 8]);
     let init = dial.datagram().to_vec();
     let (as_alice, resp) = cast.answer(&init);
     let auth = forged_auth(&cast, &init, &resp, &cast.alice, &cast.bob);
@@ -466,27 +462,27 @@ fn n01_a_stolen_identity_key_does_not_let_others_pose_to_its_owner() {
 }
 
 #[test]
-fn an_anonymous_initiator_shares_a_secret_that_is_no_session() {
+fn d44_an_anonymous_initiator_shares_a_secret_that_is_no_session() {
     let mut cast = cast();
     let relay = cast.bob.public().id();
     let dial = ExpectResponse::start(relay, Mode::Anonymous, &mut cast.random).unwrap();
     let init = dial.datagram().to_vec();
     assert_eq!(init.len(), 139);
-    let init = Init::parse(&init).unwrap();
-    assert!(ExpectAuth::respond(&init, &cast.bob, SLOT_R, &mut cast.random).is_err());
+    let init = Init::parse(&init, OURS).unwrap();
+    assert!(ExpectAuth::respond(&init, &cast.bob, SLOT_R, OURS, &mut cast.random).is_err());
     let (relays, resp) = respond_anonymously(&init, &cast.bob, &mut cast.random).unwrap();
     assert!(resp.len() <= 3 * 139);
     let ours = dial.read_anonymously(&resp).unwrap();
-    assert_eq!(ours.key("link f"), relays.key("link f"));
-    assert_ne!(ours.key("link f"), ours.key("link b"));
+    assert_eq!(ours.key(Purpose::LinkForward), relays.key(Purpose::LinkForward));
+    assert_ne!(ours.key(Purpose::LinkForward), ours.key(Purpose::LinkBackward));
 }
 
 #[test]
-fn an_anonymous_answer_does_not_serve_a_full_handshake() {
+fn d44_an_anonymous_answer_does_not_serve_a_full_handshake() {
     let mut cast = cast();
     let dial = cast.dial();
     let init = dial.datagram().to_vec();
-    assert!(respond_anonymously(&Init::parse(&init).unwrap(), &cast.bob, &mut cast.random).is_err());
+    assert!(respond_anonymously(&Init::parse(&init, OURS).unwrap(), &cast.bob, &mut cast.random).is_err());
     let (_, resp) = cast.answer(&init);
     assert_eq!(dial.read_anonymously(&resp).unwrap_err().reason, Refusal::Slot);
 }

@@ -43,8 +43,12 @@ impl Node {
                     return true;
                 }
                 self.looked_up(target, addresses.clone(), Some(took), None, now);
+                let paths = addresses.into_iter().map(|(address, rtt)| (Path::direct(address), Some(rtt)));
+                let paths: Vec<_> = paths.collect();
+                if self.rescue_found(target, &paths, now) {
+                    return true;
+                }
                 if self.calls.calls().any(|call| call.key.peer == target) {
-                    let paths = addresses.into_iter().map(|(address, rtt)| (Path::direct(address), Some(rtt)));
                     self.found.entry(target).or_default().extend(paths);
                 }
                 self.peer_found(CallKey { local: MAIN, peer: target }, now);
@@ -106,6 +110,7 @@ impl Node {
         if self.unresolved.get(&key.peer).is_some_and(|names| *names > 0) {
             return;
         }
+        self.rescue_failed(key, now);
         let cause = match why {
             Missing::Offline => EndCause::Offline,
             Missing::Unknown => EndCause::NotFound,
@@ -141,23 +146,33 @@ impl Node {
             SessionEvent::KeyChanged { peer, .. } => self.strange_key(peer),
             SessionEvent::Frame { session, frame } => self.frame_arrived(session, frame, now),
             SessionEvent::Media { session, seq, payload } => self.media_arrived(session, seq, payload),
-            SessionEvent::Unstable { session } => {
-                self.with_key(session, |node, key| node.calls.session_unstable(key, true, now));
-            }
-            SessionEvent::Lost { session } => self.with_key(session, |node, key| node.calls.session_lost(key, now)),
-            SessionEvent::Recovered { session } => {
-                self.with_key(session, |node, key| node.calls.session_recovered(key, now));
-            }
+            SessionEvent::Silent { session } => self.with_key(session, |node, key| node.silent(key, now)),
+            SessionEvent::PathChanged { session, .. } => self.with_key(session, Self::show_route),
+            SessionEvent::Unstable { session } => self.with_key(session, |node, key| {
+                node.calls.session_unstable(key, true, now);
+                node.challenge_known(key, now);
+            }),
+            SessionEvent::Lost { session } => self.with_key(session, |node, key| {
+                node.calls.session_lost(key, now);
+                node.rescue(key, false, now);
+            }),
+            SessionEvent::Recovered { session } => self.with_key(session, |node, key| {
+                node.end_rescue(key);
+                node.calls.session_recovered(key, now);
+            }),
+            SessionEvent::Restarted { session } => self.with_key(session, |node, key| node.restarted(key, now)),
             SessionEvent::Moved { from, to } => {
                 if let Some(key) = self.peers.remove(&from) {
                     self.peers.insert(to, key);
                     self.verify_interrupted(key);
+                    self.end_rescue(key);
                     self.calls.session_moved(key, now);
                 }
             }
             SessionEvent::Closed { session, reason } => {
                 if let Some(key) = self.peers.remove(&session) {
                     self.verify_interrupted(key);
+                    self.end_rescue(key);
                     self.calls.session_closed(key, reason, now);
                 }
             }
@@ -283,20 +298,21 @@ impl Node {
     }
 
     /// Where a contact is talked to, it may be found the next time, too.
-    fn remember_address(&mut self, key: CallKey) {
+    pub(super) fn remember_address(&mut self, key: CallKey) {
         let session = self.sessions.session_of(key.local, key.peer);
         if let Some(Path::Direct(address)) = session.and_then(|session| self.sessions.stats(session)).map(|s| s.path) {
             self.people.reached(key.peer, address);
         }
     }
 
-    /// A session that is already there saves the whole search.
+    /// A session that is already there saves the whole search, if the peer still has it.
     fn find_peer(&mut self, key: CallKey, now: Now) {
         if self.sessions.session_of(key.local, key.peer).is_some() {
             self.calls.session_up(key, now);
+            self.doubt(key, now);
         } else {
-            let hints = self.hints.remove(&key.peer).unwrap_or_default();
             self.presence_yields(key.peer);
+            let hints = self.hints.get(&key.peer).cloned().unwrap_or_default();
             self.routing.find(key.peer, &hints, now, &mut self.random);
         }
     }
@@ -304,6 +320,7 @@ impl Node {
     /// The session itself stays for a while: the next call to the same peer starts at once.
     fn stop_searching(&mut self, key: CallKey) {
         self.sessions.cancel_connect(key.local, key.peer);
+        self.end_rescue(key);
         self.hints.remove(&key.peer);
         if !self.lookups.contains_key(&key.peer) {
             self.forget_search(key.peer);
@@ -316,7 +333,7 @@ impl Node {
         }
     }
 
-    fn forget_search(&mut self, peer: NodeId) {
+    pub(super) fn forget_search(&mut self, peer: NodeId) {
         self.routing.cancel(peer);
         self.unresolved.remove(&peer);
         self.found.remove(&peer);

@@ -26,12 +26,14 @@ use crate::wire::{Layer, Malformed};
 mod commands;
 mod glue;
 mod presence;
+mod rescue;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use self::commands::{Hints, LookUpError};
 pub use self::presence::Presence;
+use self::rescue::{MAX_KNOWN, Rescues};
 pub use self::verify::VerifyError;
 pub use crate::call::{CallConfig, CallError, CallView, DialError, DialOptions, EndCause};
 pub use crate::people::verify::{Sas, VerifyState};
@@ -212,6 +214,8 @@ pub struct Node {
     found: BTreeMap<NodeId, Vec<(Path, Option<Duration>)>>,
     /// Why a search or a handshake came to nothing while the other goes on.
     failures: BTreeMap<NodeId, EndCause>,
+    /// Peers of calls that are not heard and looked for.
+    rescues: Rescues,
     /// Whom each session is with.
     peers: BTreeMap<SessionId, CallKey>,
     /// Calls between `StartAudio` and `StopAudio`.
@@ -248,6 +252,7 @@ impl Node {
             lookups: BTreeMap::new(),
             found: BTreeMap::new(),
             failures: BTreeMap::new(),
+            rescues: Rescues::default(),
             peers: BTreeMap::new(),
             talking: BTreeMap::new(),
             unasked: BTreeMap::new(),
@@ -313,18 +318,24 @@ impl Node {
         self.calls.handle_timeout(now);
         self.verify_timeout(now);
         self.presence_timeout(now);
+        self.time_rescues(now);
     }
 
-    /// Sessions go on: their packets find the new way by themselves, or are lost as on any bad link.
+    /// Sessions of calls go on, and their peers learn at once where we are now.
     fn network_changed(&mut self, local: &[IpAddr], now: Now) {
         self.routing.set_local(local);
         self.routing.network_changed(now, &mut self.random);
         self.sessions.close_idle(|local, peer| self.calls.is_live(CallKey { local, peer }), now);
+        self.tell_new_address(now);
     }
 
     fn handle_hints(&mut self, peer: NodeId, addresses: &[SocketAddr], now: Now) {
         if let Some(names) = self.unresolved.get_mut(&peer) {
             *names = names.saturating_sub(1);
+        }
+        if let Some(hints) = self.hints.get_mut(&peer) {
+            hints.extend(addresses);
+            hints.truncate(MAX_KNOWN);
         }
         let calls = self.calls.calls().any(|call| call.key.peer == peer && is_sought(call.state));
         if calls || self.lookups.contains_key(&peer) {
@@ -356,6 +367,7 @@ impl Node {
             self.calls.poll_timeout(),
             self.verify_deadline(),
             self.presence_deadline(),
+            self.rescues.next_due(),
         ])
     }
 
@@ -465,6 +477,11 @@ impl core::fmt::Debug for Node {
 pub struct Drain<'a>(&'a mut Node);
 
 impl Drain<'_> {
+    /// Takes back the buffer of a datagram that was sent, or of media that were played: with it a call allocates nothing.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.0.sessions.give_back(buffer);
+    }
+
     /// When the node wants to be called again, if nothing else happens first.
     pub fn deadline(&self) -> Option<Deadline> {
         self.0.deadline()

@@ -436,6 +436,12 @@ impl Routing {
         self.start_search(target, hints, now.mono, random);
     }
 
+    /// Where `target` has answered us, as far as the table remembers; nobody is asked.
+    pub fn known(&self, target: NodeId) -> Vec<SocketAddr> {
+        let known = self.table.find(&target).into_iter().flat_map(|known| known.addresses());
+        known.filter(|address| self.is_usable(*address)).collect()
+    }
+
     /// Whether a search for `target` is under way or rests: more may be found.
     pub fn is_searching(&self, target: NodeId) -> bool {
         self.searches.contains_key(&target)

@@ -12,12 +12,12 @@ use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::Malformed;
 use crate::wire::control::Reason;
-use crate::wire::handshake::{Auth, Cookie, Init, MAC_LEN, SUITE, Sid, VERSION_MAX, Versions, any_version};
+use crate::wire::handshake::{Auth, Cookie, Init, MAC_LEN, SUITE, Sid, Spoken, any_version};
 use crate::wire::session::Slot;
 
 use super::established::{Birth, Session};
-use super::gate::{Admission, HalfOpenCount};
-use super::sessions::Sessions;
+use super::gate::{Admission, HalfOpenCount, Work};
+use super::sessions::{Local, Sessions};
 use super::slots::Tenant;
 use super::{Drop, SessionEvent, SessionId};
 
@@ -65,7 +65,7 @@ impl Sessions {
         now: Instant,
         random: &mut Random,
     ) -> Result<(), Drop> {
-        let init = match Init::parse(datagram) {
+        let init = match Init::parse(datagram, self.versions) {
             Ok(init) => init,
             Err(Malformed::Version) => return self.tell_versions(path, datagram, now),
             Err(_) => return Err(Drop::Malformed),
@@ -73,7 +73,7 @@ impl Sessions {
         if init.flags != 0 || init.suite != SUITE {
             return Err(Drop::Unsupported);
         }
-        if init.version_max < VERSION_MAX || init.version_min > VERSION_MAX {
+        if self.versions.highest_common(init.versions) != Some(init.version) {
             return self.tell_versions(path, datagram, now);
         }
         let local = self.locals.iter().find(|(_, local)| local.mac1.fits(&init));
@@ -85,7 +85,7 @@ impl Sessions {
         match self.admit(path, &init, local, now, random) {
             Admission::Answer { validated } => self.answer(path, &init, local, digest, validated, now, random),
             Admission::Cookie(cookie) => {
-                let datagram = Cookie { sid: init.sid, cookie }.emit();
+                let datagram = Cookie { version: init.version, sid: init.sid, cookie }.emit();
                 self.transmits.push_back(Transmit { path, datagram });
                 Err(Drop::CookieAsked)
             }
@@ -96,7 +96,7 @@ impl Sessions {
     fn tell_versions(&mut self, path: Path, datagram: &[u8], now: Instant) -> Result<(), Drop> {
         let (_, sid) = any_version(datagram).map_err(|_| Drop::Malformed)?;
         if self.gate.may_tell_versions(now) {
-            self.transmits.push_back(Transmit { path, datagram: Versions::ours(sid).emit() });
+            self.transmits.push_back(Transmit { path, datagram: Spoken { versions: self.versions, sid }.emit() });
         }
         Err(Drop::Version)
     }
@@ -126,8 +126,9 @@ impl Sessions {
             count.unvalidated += usize::from(same && !open.validated);
         }
         let response = self.locals.get(&local).map_or(0, |local| local.response_len());
-        let growth = response > 3 * (init.before_mac1.len() + MAC_LEN);
-        self.gate.admit(&path, init, growth, count, now, random)
+        let growth = path.address().is_some() && response > 3 * (init.before_mac1.len() + MAC_LEN);
+        let work = self.locals.get(&local).map_or(Work::Quick, Local::work);
+        self.gate.admit(&path, init, growth, work, count, now, random)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is a fact about one HS_INIT, gathered by the one caller")]
@@ -144,7 +145,7 @@ impl Sessions {
         let slot = self.promise_slot(&path.prefix(), now)?;
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::Mac1)?;
         self.answered = self.answered.saturating_add(1);
-        let answered = ExpectAuth::respond(init, &identity, Slot::Short(slot), random);
+        let answered = ExpectAuth::respond(init, &identity, Slot::Short(slot), self.versions, random);
         let (expect, resp) = answered.map_err(Drop::Handshake)?;
         let sid = *expect.sid();
         self.slots.give(slot, Tenant::Promised(sid));
@@ -158,7 +159,7 @@ impl Sessions {
 
     /// A slot for a stranger; if none is free, the oldest stranger's.
     fn promise_slot(&mut self, prefix: &Prefix, now: Instant) -> Result<u8, Drop> {
-        let of_prefix = |session: &&Session| session.side == Side::Responder && session.path.prefix() == *prefix;
+        let of_prefix = |session: &&Session| session.side == Side::Responder && session.birthplace.prefix() == *prefix;
         if !self.slots.is_fair(prefix, self.sessions.values().filter(of_prefix).count(), now) {
             return Err(Drop::NoSlot);
         }
@@ -204,7 +205,7 @@ impl Sessions {
     }
 
     pub(super) fn handle_auth(&mut self, path: Path, datagram: &[u8], now: Instant) -> Result<(), Drop> {
-        let sid = Auth::parse(datagram).map_err(|_| Drop::Malformed)?.responder_sid;
+        let sid = Auth::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?.responder_sid;
         if self.confirm_again(&path, &sid, datagram, now) {
             return Err(Drop::Duplicate);
         }

@@ -163,6 +163,19 @@ impl Control {
         self.out.window.is_empty() && self.out.queue.is_empty()
     }
 
+    /// Takes out the `movable` frames that the peer has not acknowledged, oldest first. The stream may yet be used again,
+    /// and the peer waits for every number: frames that say nothing go on under those already given.
+    pub(super) fn surrender(&mut self, movable: impl Fn(&Frame) -> bool) -> Vec<Frame> {
+        let mut taken = Vec::new();
+        for entry in self.out.window.iter_mut().filter(|entry| !entry.acknowledged && movable(&entry.frame)) {
+            taken.push(core::mem::replace(&mut entry.frame, Frame::PathOffer { addresses: Vec::new() }));
+        }
+        let (queued, staying) = self.out.queue.drain(..).partition(&movable);
+        self.out.queue = staying;
+        taken.extend::<VecDeque<Frame>>(queued);
+        taken
+    }
+
     /// Takes out all reliable frames the peer has not acknowledged, oldest first.
     pub(super) fn take_unacknowledged(&mut self) -> Vec<Frame> {
         let under_way = self.out.window.drain(..).filter(|entry| !entry.acknowledged).map(|entry| entry.frame);

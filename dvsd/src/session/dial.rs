@@ -4,6 +4,9 @@
 //! Not every path leads to the peer: anybody may have named it. So paths may be added while others are under way, and
 //! those that stay silent make room.
 //!
+//! A peer that speaks other versions says so in HS_VERSION, which anybody can forge. So the attempt under way goes on as it
+//! is, and another one begins beside it, along the same path, with the highest version that both are said to speak.
+//!
 //! Timers: each path sends at 0, R, 2R, … with R = max(250 ms, twice its round-trip time); paths begin 250 ms
 //! apart; each ends 8 s after its first HS_INIT. The responder has no timer: only one side repeats.
 
@@ -15,7 +18,7 @@ use crate::id::NodeId;
 use crate::path::{Path, Transmit};
 use crate::random::Random;
 use crate::time::Instant;
-use crate::wire::handshake::{Cookie, SID_LEN, VERSION_MAX, VERSION_MIN, Versions};
+use crate::wire::handshake::{Cookie, SID_LEN, Versions};
 
 /// The handshake along one path takes no longer.
 pub(super) const GIVE_UP: Duration = Duration::from_secs(8);
@@ -40,13 +43,20 @@ pub(super) struct Dial {
     known: Vec<Path>,
     /// When the next path may begin.
     next_begin: Instant,
-    /// The peer said it speaks no version of ours.
+    /// The versions implemented here.
+    spoken: Versions,
+    /// An HS_VERSION was shown to be a lie.
+    misled: bool,
+    /// Somebody said that the peer speaks no version of ours, or it was shown that it speaks a higher one than we were
+    /// told.
     pub(super) other_version: bool,
 }
 
 /// The attempt along one path, with an exchange key of its own.
 pub(super) struct Try {
     path: Path,
+    /// The highest version offered.
+    pub(super) version: u8,
     /// `None` before its time has come.
     pub(super) state: Option<Box<ExpectResponse>>,
     pub(super) interval: Duration,
@@ -61,9 +71,9 @@ pub(super) struct Try {
 
 impl Dial {
     /// Begins to dial along `paths`, each with its round-trip time if known.
-    pub(super) fn new(paths: &[(Path, Option<Duration>)], now: Instant) -> Self {
+    pub(super) fn new(paths: &[(Path, Option<Duration>)], spoken: Versions, now: Instant) -> Self {
         let (tries, queue, known) = (Vec::new(), VecDeque::new(), Vec::new());
-        let mut dial = Self { tries, queue, known, next_begin: now, other_version: false };
+        let mut dial = Self { tries, queue, known, next_begin: now, spoken, misled: false, other_version: false };
         dial.add(paths, now);
         dial
     }
@@ -88,6 +98,7 @@ impl Dial {
             self.next_begin = next + INTERVAL;
             self.tries.push(Try {
                 path,
+                version: self.spoken.max,
                 state: None,
                 interval: rtt.map_or(INTERVAL, |rtt| INTERVAL.max(rtt * 2)),
                 until: next + GIVE_UP,
@@ -123,7 +134,8 @@ impl Dial {
     ) {
         for attempt in self.tries.iter_mut().filter(|attempt| attempt.next <= now) {
             if attempt.state.is_none() {
-                attempt.state = ExpectResponse::start(peer, Mode::Full, random).ok().map(Box::new);
+                let state = ExpectResponse::start_with(peer, Mode::Full, self.spoken, attempt.version, random);
+                attempt.state = state.ok().map(Box::new);
             }
             attempt.send(now, random, out);
         }
@@ -142,9 +154,33 @@ impl Dial {
         self.tries.iter_mut().find(is_it)
     }
 
-    /// The peer's range of versions: remembered if it makes this attempt hopeless, which goes on even so.
-    pub(super) const fn note_versions(&mut self, versions: &Versions) {
-        self.other_version = versions.min > VERSION_MAX || versions.max < VERSION_MIN;
+    /// What an HS_VERSION in answer to the attempt along `path` by the name `sid` says the peer speaks. That attempt goes on
+    /// as it is. False if there is none.
+    pub(super) fn note_versions(&mut self, path: &Path, sid: &[u8; SID_LEN], theirs: Versions, now: Instant) -> bool {
+        let Some(attempt) = self.find(path, sid) else { return false };
+        let (highest, interval, until) = (attempt.version, attempt.interval, attempt.until);
+        let common = self.spoken.highest_common(theirs);
+        self.other_version |= common.is_none();
+        let lower = common.filter(|version| *version < highest && !self.misled);
+        let Some(version) = lower else { return true };
+        // One further attempt per version, the eight seconds of the first for all of them.
+        if !self.tries.iter().any(|attempt| attempt.path == *path && attempt.version == version) {
+            let attempt =
+                Try { path: *path, version, state: None, interval, until, next: now, sent: 0, last: now, cookies: 0 };
+            self.tries.push(attempt);
+        }
+        true
+    }
+
+    /// The peer itself has proven that an attempt with `version` passed over a higher one that both speak: if that was
+    /// because of an HS_VERSION, this was a lie. True if another attempt goes on, which may reach the right one.
+    pub(super) fn was_misled(&mut self, version: u8) -> bool {
+        if version == self.spoken.max {
+            return false;
+        }
+        (self.misled, self.other_version) = (true, true);
+        self.tries.retain(|attempt| attempt.version == self.spoken.max);
+        !self.is_over()
     }
 }
 
@@ -165,7 +201,11 @@ impl Try {
         random: &mut Random,
         out: &mut VecDeque<Transmit>,
     ) -> bool {
-        let Some(state) = self.state.as_mut().filter(|_| self.cookies < MAX_COOKIES) else { return false };
+        let Some(state) =
+            self.state.as_mut().filter(|state| self.cookies < MAX_COOKIES && state.version() == cookie.version)
+        else {
+            return false;
+        };
         self.cookies += 1;
         state.show_cookie(&cookie.cookie);
         self.sent = 0;
@@ -204,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_path_added_later_has_its_own_eight_seconds() {
-        let mut dial = Dial::new(&[path(0)], Instant::ZERO);
+        let mut dial = Dial::new(&[path(0)], Versions::OURS, Instant::ZERO);
         run(&mut dial, 0, 5_000);
         dial.add(&[path(0), path(1)], Instant::from_millis(5_000));
         let sent = run(&mut dial, 5_000, 13_100);
@@ -216,7 +256,7 @@ mod tests {
     #[test]
     fn f14_many_wrong_paths_do_not_keep_the_right_one_from_being_dialled_soon() {
         let wrong: Vec<_> = (0..30).map(path).collect();
-        let mut dial = Dial::new(&wrong, Instant::ZERO);
+        let mut dial = Dial::new(&wrong, Versions::OURS, Instant::ZERO);
         dial.add(&[path(99)], Instant::ZERO);
         let sent = run(&mut dial, 0, 30_000);
         assert!(first(&sent, 99).is_some_and(|millis| millis <= 8_000), "{:?}", first(&sent, 99));
@@ -226,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_paths_of_an_attempt_are_bounded() {
-        let mut dial = Dial::new(&[], Instant::ZERO);
+        let mut dial = Dial::new(&[], Versions::OURS, Instant::ZERO);
         for number in 0..1_000 {
             dial.add(&[path(number)], Instant::ZERO);
         }

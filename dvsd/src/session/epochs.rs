@@ -7,7 +7,7 @@
 
 use core::time::Duration;
 
-use crate::crypto::seal::{EpochSecret, OpeningKey, SealingKey, Stream};
+use crate::crypto::seal::{EpochKeys, EpochRoot, EpochSecret, OpeningKey, SealingKey, Stream};
 use crate::handshake::Side;
 use crate::replay::Window;
 use crate::time::Instant;
@@ -24,7 +24,7 @@ pub(super) struct Inbound {
 /// The keys of one epoch, and what was done with them.
 pub(super) struct Epoch {
     number: u32,
-    secret: EpochSecret,
+    root: EpochRoot,
     pub(super) seal_media: SealingKey,
     pub(super) seal_control: SealingKey,
     pub(super) media: Inbound,
@@ -37,15 +37,16 @@ pub(super) struct Epoch {
 
 impl Epoch {
     /// Behind a pointer, so that passing an epoch on leaves no copy of its keys behind.
-    fn new(number: u32, secret: &EpochSecret, side: Side) -> Box<Self> {
-        let inbound = |stream| Inbound { key: secret.opening(stream, side.receiving()), window: Window::default() };
+    fn new(number: u32, secret: EpochSecret, side: Side) -> Box<Self> {
+        let EpochKeys { seal_media, seal_control, open_media, open_control, root } = secret.into_keys(side.sending());
+        let inbound = |key| Inbound { key, window: Window::default() };
         Box::new(Self {
             number,
-            secret: secret.clone(),
-            seal_media: secret.sealing(Stream::Media, side.sending()),
-            seal_control: secret.sealing(Stream::Control, side.sending()),
-            media: inbound(Stream::Media),
-            control: inbound(Stream::Control),
+            root,
+            seal_media,
+            seal_control,
+            media: inbound(open_media),
+            control: inbound(open_control),
             failed: 0,
             heard: false,
         })
@@ -83,7 +84,7 @@ pub(super) struct Epochs {
 
 impl Epochs {
     /// Epoch 0 of a session.
-    pub(super) fn new(secret: &EpochSecret, side: Side) -> Self {
+    pub(super) fn new(secret: EpochSecret, side: Side) -> Self {
         Self { side, current: Epoch::new(0, secret, side), next: None, previous: None, erase_at: None }
     }
 
@@ -98,8 +99,8 @@ impl Epochs {
     }
 
     /// What the secret of the epoch after the current one is made of, among other things.
-    pub(super) const fn secret(&self) -> &EpochSecret {
-        &self.current.secret
+    pub(super) const fn root(&self) -> &EpochRoot {
+        &self.current.root
     }
 
     /// Whether the keys of the next epoch are there.
@@ -136,19 +137,19 @@ impl Epochs {
 
     /// Keys of the next epoch for the responder: it opens packets with them and goes on sealing with the current ones
     /// until the peer is heard.
-    pub(super) fn prepare(&mut self, secret: &EpochSecret) {
+    pub(super) fn prepare(&mut self, secret: EpochSecret) {
         self.forget_previous();
         self.next = Some(self.after_current(secret));
     }
 
     /// Keys of the next epoch for the initiator: they are current at once, as the responder is prepared.
-    pub(super) fn advance(&mut self, secret: &EpochSecret) {
+    pub(super) fn advance(&mut self, secret: EpochSecret) {
         self.forget_previous();
         let next = self.after_current(secret);
         self.previous = Some(core::mem::replace(&mut self.current, next));
     }
 
-    fn after_current(&self, secret: &EpochSecret) -> Box<Epoch> {
+    fn after_current(&self, secret: EpochSecret) -> Box<Epoch> {
         Epoch::new(self.current.number.wrapping_add(1), secret, self.side)
     }
 

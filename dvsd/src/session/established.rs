@@ -13,12 +13,15 @@ use crate::path::{Path, Transmit};
 use crate::random::Random;
 use crate::time::{Instant, Now};
 use crate::wire::control::{Frame, Reason};
-use crate::wire::session::{Header, parse_control};
+use crate::wire::session::{CONTROL_PREFIX, FRAME_PREFIX, Header, parse_control};
 use crate::wire::{MAX_DATAGRAM, Malformed};
 
+use super::buffers::Buffers;
 use super::control::Control;
 use super::liveness::{Level, Liveness};
+use super::paths::{Nonce, Paths};
 use super::rekey::Rekey;
+use super::rtt::Rtt;
 use super::tunnel::Tunnel;
 use super::{Drop, MediaBytes, SessionId, SessionStats};
 
@@ -29,6 +32,8 @@ const RETIRED: Duration = Duration::from_secs(10);
 /// Without a call for this long, the initiator closes; the responder a minute later.
 const IDLE_INITIATOR: Duration = Duration::from_secs(300);
 const IDLE_RESPONDER: Duration = Duration::from_secs(360);
+/// Frames kept back at most.
+const MAX_HELD: usize = 64;
 /// Violations by an authenticated peer before the session is closed.
 const STRIKES: u8 = 3;
 
@@ -69,13 +74,15 @@ pub(super) struct Session {
     pub(super) local: LocalId,
     pub(super) peer: PublicIdentity,
     pub(super) side: Side,
-    pub(super) path: Path,
+    /// Where the handshake was made.
+    pub(super) birthplace: Path,
+    paths: Paths,
     /// What packets to us carry.
     pub(super) slot: u8,
     pub(super) phase: Phase,
     pub(super) standing: Standing,
     pub(super) unconfirmed: Option<Unconfirmed>,
-    /// When the first HS_INIT arrived (responder), when it was completed here (initiator).
+    /// When the first HS_INIT arrived (responder), or left (initiator).
     pub(super) begun: Instant,
     pub(super) established: Instant,
     /// The first authentic packet.
@@ -89,9 +96,15 @@ pub(super) struct Session {
     /// When a new session in place of this one was last tried for.
     pub(super) renewed: Option<Instant>,
     transcript: Digest,
+    /// The round-trip time as heartbeats see it: what retransmission waits for contains the delay of acknowledgements.
+    round_trip: Rtt,
+    /// Whether a heartbeat was answered on this path.
+    measured: bool,
     /// The answer to a challenge, to be sent where that came from, which may not be [`path`](Self::path). There is
     /// one per packet: more would make a forged source address hear more bytes than were spent on it.
     aside: Option<(Path, Frame)>,
+    /// Frames for calls that came before the peer had proven that it has this session, beside another one.
+    held: Vec<Frame>,
     strikes: u8,
     media_sent: u32,
     media_received: u32,
@@ -109,6 +122,17 @@ pub(super) struct Birth {
     pub(super) rtt: Option<Duration>,
 }
 
+/// A packet that [`Session::receive`] has judged.
+pub(super) struct Arrived {
+    /// Where it came from.
+    pub(super) path: Path,
+    pub(super) header: Header,
+    /// All its bytes.
+    pub(super) length: usize,
+    /// Why it was dropped, if it was.
+    pub(super) dropped: Option<Drop>,
+}
+
 /// What an authentic packet brought.
 pub(super) enum Received {
     /// A media frame.
@@ -122,6 +146,10 @@ pub(super) enum Received {
 pub(super) enum Due {
     /// The ladder of silence was climbed.
     Level(Level),
+    /// A doubted peer was not heard.
+    Silent,
+    /// Packets go elsewhere.
+    PathChanged,
     /// HS_AUTH was never confirmed.
     Unreachable,
     /// No call for too long.
@@ -133,15 +161,17 @@ pub(super) enum Due {
 impl Session {
     pub(super) fn new(birth: Birth, established: Established, now: Instant, jitter: &mut Random) -> Self {
         let Birth { id, local, path, slot, begun, unconfirmed, rtt } = birth;
-        let mut control = Control::default();
+        let (mut control, mut round_trip) = (Control::default(), Rtt::default());
         if let Some(rtt) = rtt {
             control.rtt.sample(rtt);
+            round_trip.sample(rtt);
         }
         Self {
             id,
             local,
             side: established.side,
-            path,
+            birthplace: path,
+            paths: Paths::new(path),
             slot,
             phase: Phase::Open,
             standing: Standing::Rival,
@@ -152,12 +182,15 @@ impl Session {
             proof: None,
             liveness: Liveness::new(now, jitter),
             control,
-            tunnel: Tunnel::new(&established.secret, established.side, established.peer_slot, now),
+            tunnel: Tunnel::new(established.secret, established.side, established.peer_slot, now),
             rekey: Rekey::default(),
             renewed: None,
             transcript: established.transcript,
+            round_trip,
+            measured: false,
             aside: None,
             peer: established.peer,
+            held: Vec::new(),
             strikes: 0,
             media_sent: 0,
             media_received: 0,
@@ -183,12 +216,37 @@ impl Session {
         matches!(self.phase, Phase::Open) && matches!(self.standing, Standing::Primary)
     }
 
+    /// Where packets to the peer go.
+    pub(super) const fn path(&self) -> Path {
+        self.paths.home()
+    }
+
+    /// Keeps a frame back while the peer may have sent it in a session that it has given up long ago. Returns it if it
+    /// has not.
+    pub(super) fn hold_back(&mut self, frame: Frame) -> Option<Frame> {
+        let doubtful = self.standing == Standing::Rival && self.proof.is_none();
+        if !doubtful {
+            return Some(frame);
+        }
+        if self.held.len() < MAX_HELD {
+            self.held.push(frame);
+        }
+        None
+    }
+
+    /// The frames kept back, once they need not be any more.
+    pub(super) fn release(&mut self) -> Vec<Frame> {
+        let doubtful = self.standing == Standing::Rival && self.proof.is_none();
+        if doubtful { Vec::new() } else { core::mem::take(&mut self.held) }
+    }
+
     /// Opens a packet. `Err(Drop::Violation)` is a strike.
     pub(super) fn receive(
         &mut self,
         path: Path,
         header: &Header,
         datagram: &mut [u8],
+        buffers: &mut Buffers,
         now: Instant,
     ) -> Result<(Received, bool), Drop> {
         let epoch = self.tunnel.epoch();
@@ -204,7 +262,8 @@ impl Session {
                 return Err(Drop::Violation);
             }
             self.media_received = self.media_received.wrapping_add(1);
-            let payload = text.to_vec();
+            let mut payload = buffers.take();
+            payload.extend_from_slice(text);
             let recovered = self.hear(now);
             return Ok((Received::Media { seq: header.seq, payload }, recovered));
         }
@@ -215,6 +274,62 @@ impl Session {
             rest.extend(self.digest(path, frame, now)?);
         }
         Ok((Received::Control(rest), recovered))
+    }
+
+    /// Takes note of where a packet came from. True if packets go elsewhere from now on.
+    pub(super) fn note_path(
+        &mut self,
+        arrived: &Arrived,
+        now: Instant,
+        random: &mut Random,
+        out: &mut VecDeque<Transmit>,
+    ) -> bool {
+        let &Arrived { path, header, length, dropped } = arrived;
+        match dropped {
+            None if self.phase == Phase::Open => {
+                let newest = self.is_contender() && self.tunnel.is_newest(&header);
+                self.paths.heard(path, length, newest, now, random);
+            }
+            Some(Drop::Replayed) => {
+                if let Some(data) = self.paths.echoed(path, now) {
+                    self.send_challenge(path, data, out);
+                }
+            }
+            _ => {}
+        }
+        self.notice_change(now)
+    }
+
+    /// True if packets go elsewhere since it was asked last. What was known of the old way does not hold for the new one.
+    fn notice_change(&mut self, now: Instant) -> bool {
+        let changed = self.paths.take_change();
+        if changed {
+            self.control.rtt = Rtt::default();
+            self.measured = false;
+            self.liveness.beat_soon(now);
+        }
+        changed
+    }
+
+    fn measure(&mut self, sample: Duration) {
+        self.control.rtt.sample(sample);
+        // What the handshake took is a bad beginning: it contains the work on both sides.
+        if !core::mem::replace(&mut self.measured, true) {
+            self.round_trip = Rtt::default();
+        }
+        self.round_trip.sample(sample);
+    }
+
+    /// Finds out quickly whether the peer is still there, and hears us where it is.
+    pub(super) fn doubt(&mut self, now: Instant, jitter: &mut Random) {
+        self.liveness.doubt(now);
+        self.beat(now, jitter);
+    }
+
+    /// Challenges `paths`, where the peer may be, and the address it had before.
+    pub(super) fn challenge(&mut self, paths: &[Path], now: Instant, random: &mut Random) {
+        self.paths.challenge(paths, now, random);
+        self.paths.challenge(self.paths.former().as_slice(), now, random);
     }
 
     fn hear(&mut self, now: Instant) -> bool {
@@ -231,14 +346,16 @@ impl Session {
             Frame::HeartBeatReply { id, hold_ms, .. } => {
                 if let Some(sent) = self.liveness.answered(id) {
                     let held = Duration::from_millis(u64::from(hold_ms));
-                    self.control.rtt.sample(now.since(sent).saturating_sub(held));
+                    self.measure(now.since(sent).saturating_sub(held));
                     self.proof = self.proof.max(Some(sent));
                 }
             }
             // Answered where it came from, as a challenge asks about exactly that address.
             Frame::PathChallenge { data } => self.aside = Some((path, Frame::PathResponse { data })),
-            // Validated addresses are not negotiated yet.
-            Frame::PathResponse { .. } | Frame::Pad { .. } => {}
+            Frame::PathResponse { data } => self.paths.answered(&data, now),
+            // It keeps the place of a frame that moved to another session.
+            Frame::PathOffer { addresses } if addresses.is_empty() => {}
+            Frame::Pad { .. } => {}
             Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => {
                 self.take_rekey(&frame, now)?;
             }
@@ -260,12 +377,13 @@ impl Session {
         ticks: u8,
         first: bool,
         opus: &[u8],
+        buffers: &mut Buffers,
         out: &mut VecDeque<Transmit>,
     ) -> Option<u32> {
-        let (seq, datagram) = self.tunnel.seal_media(captured, ticks, first, opus)?;
+        let (seq, datagram) = self.tunnel.seal_media_in(buffers.take(), captured, ticks, first, opus)?;
         self.media_sent = self.media_sent.wrapping_add(1);
         self.media_bytes.note(datagram.len());
-        out.push_back(Transmit { path: self.path, datagram });
+        self.dispatch(datagram, out);
         Some(seq)
     }
 
@@ -317,6 +435,13 @@ impl Session {
             return Some(Due::Idle);
         }
         self.beat(mono, jitter);
+        self.paths.handle_timeout(mono);
+        if self.notice_change(mono) {
+            return Some(Due::PathChanged);
+        }
+        if self.liveness.is_doubt_confirmed(mono) {
+            return Some(Due::Silent);
+        }
         self.liveness.climb(mono, self.control.waiting_since()).map(Due::Level)
     }
 
@@ -333,7 +458,7 @@ impl Session {
     fn repeat_auth(&mut self, now: Instant, jitter: &mut Random, out: &mut VecDeque<Transmit>) {
         let Some(unconfirmed) = self.unconfirmed.as_mut().filter(|unconfirmed| unconfirmed.next <= now) else { return };
         unconfirmed.next = now + jitter.jittered(unconfirmed.interval);
-        out.push_back(Transmit { path: self.path, datagram: unconfirmed.auth.clone() });
+        out.push_back(Transmit { path: self.paths.home(), datagram: unconfirmed.auth.clone() });
         self.control.resend_all(now);
     }
 
@@ -358,17 +483,52 @@ impl Session {
     /// Seals and sends whatever the control stream has to say now.
     pub(super) fn flush(&mut self, now: Instant, jitter: &mut Random, out: &mut VecDeque<Transmit>) {
         if let Some((path, frame)) = self.aside.take() {
-            // Nothing else goes to an address that is not proven.
-            self.seal_to(path, out, |control, datagram| control.write_only(&frame, datagram));
+            self.answer_challenge(path, &frame, out);
+        }
+        let length = self.challenge_len();
+        for (path, data) in self.paths.due(length, now, jitter) {
+            self.send_challenge(path, data, out);
         }
         // Each round sends what is due; what did not fit is still due.
         for _ in 0..64 {
             if !self.control.wants_packet(now) {
                 return;
             }
-            let path = self.path;
-            self.seal_to(path, out, |control, datagram| control.write(now, jitter, datagram));
+            let sealed = self.seal(|control, datagram| control.write(now, jitter, datagram));
+            if let Some(datagram) = sealed {
+                self.dispatch(datagram, out);
+            }
         }
+    }
+
+    /// The answer goes where the challenge came from. That may be somebody who forwards packets and keeps the answer, so
+    /// it goes where the peer is known to be as well.
+    fn answer_challenge(&mut self, path: Path, frame: &Frame, out: &mut VecDeque<Transmit>) {
+        let home = self.paths.home();
+        if self.paths.may_answer(&path, self.challenge_len()) {
+            self.seal_to(path, out, |control, datagram| control.write_only(frame, datagram));
+        }
+        if path != home {
+            self.seal_to(home, out, |control, datagram| control.write_only(frame, datagram));
+        }
+    }
+
+    fn send_challenge(&mut self, path: Path, data: Nonce, out: &mut VecDeque<Transmit>) {
+        self.seal_to(path, out, |control, datagram| control.write_only(&Frame::PathChallenge { data }, datagram));
+    }
+
+    /// The length of a packet with nothing but a challenge, or its answer.
+    const fn challenge_len(&self) -> usize {
+        self.tunnel.headroom(Stream::Control) + CONTROL_PREFIX + FRAME_PREFIX + size_of::<Nonce>()
+    }
+
+    /// Sends a packet to where the peer is, or to both places where it may be.
+    fn dispatch(&mut self, datagram: Vec<u8>, out: &mut VecDeque<Transmit>) {
+        let reserve = self.challenge_len();
+        if let Some(path) = self.paths.also(datagram.len(), reserve) {
+            out.push_back(Transmit { path, datagram: datagram.clone() });
+        }
+        out.push_back(Transmit { path: self.paths.home(), datagram });
     }
 
     pub(super) fn seal_to(
@@ -377,13 +537,16 @@ impl Session {
         out: &mut VecDeque<Transmit>,
         write: impl FnOnce(&mut Control, &mut Vec<u8>),
     ) {
+        let sealed = self.seal(write);
+        out.extend(sealed.map(|datagram| Transmit { path, datagram }));
+    }
+
+    fn seal(&mut self, write: impl FnOnce(&mut Control, &mut Vec<u8>)) -> Option<Vec<u8>> {
         let mut datagram = Vec::with_capacity(128);
         datagram.resize(self.tunnel.headroom(Stream::Control), 0);
         write(&mut self.control, &mut datagram);
         debug_assert!(datagram.len() <= MAX_DATAGRAM);
-        if self.tunnel.seal_control(&mut datagram).is_ok() {
-            out.push_back(Transmit { path, datagram });
-        }
+        self.tunnel.seal_control(&mut datagram).is_ok().then_some(datagram)
     }
 
     fn idle_until(&self) -> Option<Instant> {
@@ -407,6 +570,7 @@ impl Session {
             (self.unconfirmed.as_ref().map(|it| it.next.min(it.until)), "HS_AUTH again"),
             (self.control.next_due(), "control stream"),
             (contender.then(|| self.liveness.next_due(self.control.waiting_since())), "heartbeat"),
+            (self.paths.next_due().filter(|_| contender), "path"),
             (self.idle_until().filter(|_| contender), "idle session"),
         ];
         let due = candidates.into_iter().filter_map(|(at, reason)| Some((at?, reason)));
@@ -418,9 +582,10 @@ impl Session {
             local: self.local,
             peer: self.peer.id(),
             fingerprint: self.peer.fingerprint(),
-            path: self.path,
+            path: self.path(),
+            path_changes: self.paths.count(),
             initiated: self.side == Side::Initiator,
-            rtt: self.control.rtt.smoothed(),
+            rtt: self.round_trip.smoothed(),
             media_sent: self.media_sent,
             media_received: self.media_received,
             media_bytes: self.media_bytes,

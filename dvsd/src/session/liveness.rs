@@ -8,7 +8,9 @@
 //! | 10 s | lost: no media is sent any more |
 //! | 30 s | the session ends |
 //!
-//! Without silence a heartbeat goes out every 5 s in a call and every 15 s ± 20 % idle, the floor of RFC 8085.
+//! Without silence a heartbeat goes out every 5 s in a call and every 15 s ± 20 % idle, the floor of RFC 8085. When there
+//! is reason to doubt that the peer is still there, heartbeats go out every 250 ms, and after a second without anything
+//! heard it counts as silent.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -20,6 +22,10 @@ const BEAT_IN_CALL: Duration = Duration::from_secs(5);
 const BEAT_IDLE: Duration = Duration::from_secs(15);
 const BEAT_SILENT: Duration = Duration::from_secs(1);
 const BEAT_PROBING: Duration = Duration::from_millis(250);
+/// How long heartbeats come quickly when the peer is doubted.
+const DOUBTING: Duration = Duration::from_millis(1_500);
+/// How long a doubted peer has to be heard.
+const DOUBTED: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(2);
 const UNSTABLE: Duration = Duration::from_secs(5);
 const LOST: Duration = Duration::from_secs(10);
@@ -56,6 +62,10 @@ pub(super) struct Liveness {
     unanswered: Option<Instant>,
     /// Heartbeats come quickly until then, to find out at once.
     probing: Option<Instant>,
+    /// By when a doubted peer must be heard.
+    doubt: Option<Instant>,
+    /// Whether it was not.
+    doubted: bool,
     next_id: u32,
     next_beat: Instant,
     level: Level,
@@ -71,6 +81,8 @@ impl Liveness {
             beats: VecDeque::new(),
             unanswered: None,
             probing: None,
+            doubt: None,
+            doubted: false,
             next_id: 0,
             next_beat: now + idle_interval(jitter),
             level: Level::Good,
@@ -82,8 +94,13 @@ impl Liveness {
     pub(super) fn hear(&mut self, now: Instant, waiting: Option<Instant>) -> bool {
         self.heard = now;
         self.unanswered = None;
+        self.doubt = None;
         let stalled = waiting.is_some_and(|since| now.since(since) >= STALLED);
-        !stalled && core::mem::replace(&mut self.level, Level::Good) != Level::Good
+        if stalled {
+            return false;
+        }
+        let doubted = core::mem::replace(&mut self.doubted, false);
+        core::mem::replace(&mut self.level, Level::Good) != Level::Good || doubted
     }
 
     /// A call began or ended.
@@ -117,9 +134,27 @@ impl Liveness {
         self.next_beat = now;
     }
 
+    /// Sends a heartbeat at once: something is to be measured.
+    pub(super) fn beat_soon(&mut self, now: Instant) {
+        self.next_beat = self.next_beat.min(now);
+    }
+
     /// Enough was found out.
     pub(super) fn stop_probing(&mut self) {
-        self.probing = None;
+        (self.probing, self.doubt, self.doubted) = (None, None, false);
+    }
+
+    /// Finds out quickly whether the peer is still there.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        self.probe(now, DOUBTING);
+        self.doubt = Some(now + DOUBTED);
+    }
+
+    /// True once if nothing was heard since the doubt.
+    pub(super) fn is_doubt_confirmed(&mut self, now: Instant) -> bool {
+        let confirmed = self.doubt.take_if(|by| *by <= now).is_some();
+        self.doubted |= confirmed;
+        confirmed
     }
 
     /// The ID of the heartbeat that is due, if one is.
@@ -203,7 +238,7 @@ impl Liveness {
         };
         let climb = self.silent_since().map(|since| since + step);
         let stall = waiting.map(|since| since + if self.level < Level::Lost { STALLED } else { DROPPED });
-        [climb, stall].into_iter().flatten().fold(self.beat_due(), Instant::min)
+        [climb, stall, self.doubt].into_iter().flatten().fold(self.beat_due(), Instant::min)
     }
 
     /// When the next heartbeat is due: as planned, or as soon as the silence has lasted 2 s.

@@ -16,12 +16,14 @@ use crate::wire::control::{Frame, Reason};
 
 mod answer;
 mod bucket;
+mod buffers;
 mod control;
 mod dial;
 mod epochs;
 mod established;
 mod gate;
 mod liveness;
+mod paths;
 mod rekey;
 mod renewal;
 mod rivals;
@@ -86,8 +88,20 @@ pub enum SessionEvent {
         session: SessionId,
         /// Its number: ticks of 2.5 ms on the sender's clock.
         seq: u32,
-        /// Decrypted, never empty.
+        /// Decrypted, never empty. [`Sessions::give_back`] spares an allocation later.
         payload: Vec<u8>,
+    },
+    /// A doubted peer ([`Sessions::doubt`]) was not heard for a second.
+    Silent {
+        /// The session.
+        session: SessionId,
+    },
+    /// Packets to the peer go along another path from now on: it has moved.
+    PathChanged {
+        /// The session.
+        session: SessionId,
+        /// Where to.
+        path: Path,
     },
     /// Nothing was heard for 5 s.
     Unstable {
@@ -101,6 +115,12 @@ pub enum SessionEvent {
     },
     /// The peer is heard again.
     Recovered {
+        /// The session.
+        session: SessionId,
+    },
+    /// The peer has a new session, which it cannot have begun before it had this one, and does not answer in this one:
+    /// it has started again. [`Moved`](Self::Moved) follows.
+    Restarted {
         /// The session.
         session: SessionId,
     },
@@ -151,9 +171,11 @@ pub struct SessionStats {
     pub fingerprint: Fingerprint,
     /// Where packets to the peer go.
     pub path: Path,
+    /// How often that has changed.
+    pub path_changes: u32,
     /// Whether we dialled.
     pub initiated: bool,
-    /// Smoothed round-trip time.
+    /// Smoothed round-trip time of the heartbeats; before the first is answered, what the handshake took.
     pub rtt: Option<Duration>,
     /// Media packets sent.
     pub media_sent: u32,

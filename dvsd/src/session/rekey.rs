@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::exchange::{Ephemeral, PUBLIC_KEY_LEN, PeerKey};
 use crate::crypto::kdf::{Secret, extract, sha256};
-use crate::crypto::seal::EpochSecret;
+use crate::crypto::seal::{EpochRoot, EpochSecret};
 use crate::handshake::Side;
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
@@ -65,11 +65,11 @@ impl Rekey {
     }
 }
 
-/// The secret of the epoch after the one of `secret`: `keys` are both fresh public keys, the initiator's first, and
+/// The secret of the epoch after the one of `root`: `keys` are both fresh public keys, the initiator's first, and
 /// `shared` is what they agree on.
-fn next_secret(secret: &EpochSecret, keys: [&[u8; PUBLIC_KEY_LEN]; 2], shared: &Secret) -> EpochSecret {
+fn next_secret(root: &EpochRoot, keys: [&[u8; PUBLIC_KEY_LEN]; 2], shared: &Secret) -> EpochSecret {
     let [initiator, responder] = keys;
-    let salt = Zeroizing::new(sha256(&[b"dvs1 rekey", secret.as_bytes(), initiator, responder]));
+    let salt = Zeroizing::new(sha256(&[b"dvs1 rekey", root.as_bytes(), initiator, responder]));
     EpochSecret::new(extract(&*salt, &**shared))
 }
 
@@ -103,8 +103,8 @@ impl Session {
         let theirs = PeerKey::parse(key).map_err(|_| Drop::Violation)?;
         let ours = self.rekey.ours.take().ok_or(Drop::Violation)?;
         if let Ok(shared) = ours.agree(&theirs) {
-            let secret = next_secret(self.tunnel.secret(), [ours.public(), key], &shared);
-            self.tunnel.advance(&secret, now);
+            let secret = next_secret(self.tunnel.root(), [ours.public(), key], &shared);
+            self.tunnel.advance(secret, now);
             self.entered_epoch(now);
         }
         Ok(())
@@ -137,9 +137,9 @@ impl Session {
         let Some((epoch, key, theirs)) = &self.rekey.theirs else { return };
         let Ok(ours) = Ephemeral::generate(random) else { return };
         let Ok(shared) = ours.agree(key) else { return };
-        let secret = next_secret(self.tunnel.secret(), [theirs, ours.public()], &shared);
+        let secret = next_secret(self.tunnel.root(), [theirs, ours.public()], &shared);
         if self.control.send(Frame::RekeyResp { epoch: *epoch, key: *ours.public() }, now) {
-            self.tunnel.prepare(&secret);
+            self.tunnel.prepare(secret);
             self.rekey.theirs = None;
         }
     }
@@ -242,15 +242,19 @@ mod tests {
         EpochSecret::new(Zeroizing::new(es0.try_into().unwrap()))
     }
 
+    fn root(secret: EpochSecret) -> EpochRoot {
+        secret.into_keys(Side::Initiator.sending()).root
+    }
+
     #[test]
     fn the_vector_of_epoch_1_holds() {
         let [ours, theirs] = [scalar(b"dvs test eph I 2"), scalar(b"dvs test eph R 2")];
         let shared = ours.agree(&PeerKey::parse(theirs.public()).unwrap()).unwrap();
-        let secret = next_secret(&secret_of_epoch_0(), [ours.public(), theirs.public()], &shared);
+        let secret = next_secret(&root(secret_of_epoch_0()), [ours.public(), theirs.public()], &shared);
         let es1 = "ab9b6aee2fe4e7f9fc698067859e27d5da5bf8a9a16e9ddca2538a03bf10f2d7";
         assert_eq!(HEXLOWER.encode(secret.as_bytes()), es1);
-        let mut tunnel = Tunnel::new(&secret_of_epoch_0(), Side::Initiator, Slot::Short(5), Instant::ZERO);
-        tunnel.advance(&secret, Instant::ZERO);
+        let mut tunnel = Tunnel::new(secret_of_epoch_0(), Side::Initiator, Slot::Short(5), Instant::ZERO);
+        tunnel.advance(secret, Instant::ZERO);
         let opus: Vec<u8> = core::iter::once(0x78).chain(0..79).collect();
         let (seq, packet) = tunnel.seal_media(Instant::from_millis(45), 8, true, &opus).unwrap();
         let expected = "a50000001252274edfba635877b93bd7c6aa07fdde72592a603d9af1e07640884009254c7a3ea2b6d4b5b9661c5f881f\
@@ -262,14 +266,14 @@ mod tests {
     fn n01_the_next_secret_needs_the_last_one_both_keys_and_their_order_and_what_they_agree_on() {
         let [one, two] = [scalar(b"1"), scalar(b"2")];
         let (shared, other) = (Zeroizing::new([7; 32]), Zeroizing::new([8; 32]));
-        let made = |secret: &EpochSecret, keys, shared| *next_secret(secret, keys, shared).as_bytes();
-        let (old, keys) = (secret_of_epoch_0(), [one.public(), two.public()]);
+        let made = |root: &EpochRoot, keys, shared| *next_secret(root, keys, shared).as_bytes();
+        let (old, keys) = (root(secret_of_epoch_0()), [one.public(), two.public()]);
         let mut all = vec![
             made(&old, keys, &shared),
             made(&old, keys, &other),
             made(&old, [keys[1], keys[0]], &shared),
             made(&old, [keys[0], keys[0]], &shared),
-            made(&EpochSecret::new(Zeroizing::new([1; 32])), keys, &shared),
+            made(&root(EpochSecret::new(Zeroizing::new([1; 32]))), keys, &shared),
         ];
         all.sort_unstable();
         all.dedup();

@@ -34,6 +34,13 @@ impl Session {
 }
 
 impl Sessions {
+    /// Goes on as if the numbers of `session` were all but used up, in both directions.
+    #[cfg(test)]
+    pub(crate) fn use_up_numbers(&mut self, session: SessionId) {
+        let session = self.sessions.get_mut(&session).unwrap();
+        session.tunnel.set_numbers(9, u32::MAX - (1 << 24));
+    }
+
     /// Dials the peer of session `id` once more if that is due.
     pub(super) fn renew(&mut self, id: SessionId, now: Instant, random: &mut Random) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -42,9 +49,9 @@ impl Sessions {
         }
         session.renewed = Some(now);
         let (local, peer) = (session.local, session.peer.id());
-        let path = (session.path, session.control.rtt.smoothed());
+        let path = (session.path(), session.control.rtt.smoothed());
         if self.contenders(local, peer).len() == 1 && !self.dials.contains_key(&(local, peer)) {
-            let mut dial = Dial::new(&[path], now);
+            let mut dial = Dial::new(&[path], self.versions, now);
             dial.handle_timeout(peer, now, random, &mut self.transmits);
             self.dials.insert((local, peer), dial);
         }

@@ -11,6 +11,9 @@
 //! * until then the one in use stays in use, unless the new one cannot have crossed it: then the peer has
 //!   restarted, and the new one takes over as soon as it has proven itself.
 //!
+//! What a session says of calls counts only once the peer has proven that it has this session: a handshake and an
+//! invitation that somebody held back and lets go later must not end the call that goes on meanwhile.
+//!
 //! Whoever is told GLARE about the session it uses takes another one, which it still hears for 10 s.
 
 use core::time::Duration;
@@ -76,7 +79,9 @@ impl Sessions {
         } else if let Some(primary) = sessions.iter().find(|session| session.is_primary()) {
             let silent = primary.proof < Some(newest);
             let restarted = living.iter().find(|session| silent && !may_cross(primary, session));
+            let from = primary.id;
             if let Some(to) = restarted.map(|session| session.id) {
+                self.events.push_back(SessionEvent::Restarted { session: from });
                 self.move_to(to, now);
             }
         }
@@ -134,12 +139,12 @@ impl Sessions {
         let Some(old) = self.sessions.get_mut(&from) else { return };
         old.standing = Standing::Rival;
         let in_call = old.liveness.in_call();
-        let frames = old.control.take_unacknowledged();
+        let frames = old.control.surrender(belongs_to_calls);
         old.liveness.set_in_call(false, now);
         let Some(new) = self.sessions.get_mut(&to) else { return };
         new.standing = Standing::Primary;
         new.liveness.set_in_call(in_call, now);
-        for frame in frames.into_iter().filter(belongs_to_calls) {
+        for frame in frames {
             new.control.send(frame, now);
         }
         new.flush(now, &mut self.jitter, &mut self.transmits);
@@ -164,16 +169,23 @@ impl Sessions {
     }
 }
 
-/// Whether the two handshakes may have crossed: the peer's began before our session was confirmed.
+/// Whether the two handshakes may have crossed: the peer's began before our session was confirmed, and we did not dial
+/// although we had its session already.
 fn may_cross(a: &Session, b: &Session) -> bool {
     let (ours, theirs) = match (a.side, b.side) {
         (Side::Initiator, Side::Responder) => (a, b),
         (Side::Responder, Side::Initiator) => (b, a),
         _ => return false,
     };
-    ours.first_heard.is_none_or(|heard| theirs.begun <= heard)
+    let came_first = theirs.established < ours.begun;
+    !came_first && ours.first_heard.is_none_or(|heard| theirs.begun <= heard)
 }
 
 fn belongs_to_calls(frame: &Frame) -> bool {
-    !matches!(frame, Frame::Close { .. } | Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. })
+    match frame {
+        Frame::Close { .. } | Frame::RekeyInit { .. } | Frame::RekeyResp { .. } | Frame::RekeyReq { .. } => false,
+        // An empty offer only keeps the place of a frame that has moved already.
+        Frame::PathOffer { addresses } => !addresses.is_empty(),
+        _ => true,
+    }
 }

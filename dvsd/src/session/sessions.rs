@@ -13,14 +13,15 @@ use crate::path::{Path, Transmit};
 use crate::random::Random;
 use crate::time::{Deadline, Instant, Now};
 use crate::wire::control::{Frame, Reason};
-use crate::wire::handshake::{Cookie, RESP_HEADER, Resp, Sid, Versions};
+use crate::wire::handshake::{Cookie, Resp, Sid, Spoken, Versions};
 use crate::wire::kind;
 use crate::wire::session::{Header, Slot};
 
 use super::answer::{Completed, HalfOpen};
-use super::dial::Dial;
-use super::established::{Birth, Due, Phase, Received, Session, Unconfirmed};
-use super::gate::Gate;
+use super::buffers::Buffers;
+use super::dial::{Dial, GIVE_UP};
+use super::established::{Arrived, Birth, Due, Phase, Received, Session, Unconfirmed};
+use super::gate::{Gate, Work};
 use super::liveness::Level;
 use super::rekey::REKEY_AFTER;
 use super::slots::{Slots, Tenant};
@@ -45,11 +46,14 @@ pub struct Sessions {
     pub(super) contests: BTreeMap<(LocalId, NodeId), Instant>,
     pub(super) slots: Slots,
     pub(super) gate: Gate,
+    /// The protocol versions spoken.
+    pub(super) versions: Versions,
     /// The age at which keys are replaced.
     pub(super) rekey_after: Duration,
     /// Spreads timers; nothing secret is made of it.
     pub(super) jitter: Random,
     next_id: u64,
+    buffers: Buffers,
     pub(super) transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<SessionEvent>,
 }
@@ -65,10 +69,15 @@ impl Local {
         self.identity.public().id()
     }
 
+    /// How long answering for it takes.
+    pub(super) fn work(&self) -> Work {
+        if self.identity.public().kind().is_slow() { Work::Slow } else { Work::Quick }
+    }
+
     /// The longest HS_RESP it makes.
     pub(super) fn response_len(&self) -> usize {
         let own = self.identity.public();
-        RESP_HEADER + 56 + own.spki().len() + own.kind().max_signature()
+        Resp::length(own.spki().len(), own.kind().max_signature())
     }
 }
 
@@ -88,9 +97,11 @@ impl Sessions {
             contests: BTreeMap::new(),
             slots: Slots::new(),
             gate: Gate::new(random),
+            versions: Versions::OURS,
             rekey_after: REKEY_AFTER,
             jitter: Random::seeded(random.next_u64()),
             next_id: 0,
+            buffers: Buffers::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -133,16 +144,42 @@ impl Sessions {
         if self.session_of(local, peer).is_some() {
             return;
         }
+        self.begin_dial(local, peer, paths, now, random);
+    }
+
+    /// As [`connect`](Self::connect), but although there is a session: the peer may have forgotten it. Whichever answers
+    /// first is used; an answer in the old one ends the attempt.
+    pub fn connect_beside(
+        &mut self,
+        session: SessionId,
+        paths: &[(Path, Option<Duration>)],
+        now: Now,
+        random: &mut Random,
+    ) {
+        let session = self.current(session).and_then(|id| self.sessions.get(&id));
+        if let Some((local, peer)) = session.map(|session| (session.local, session.peer.id())) {
+            self.begin_dial(local, peer, paths, now, random);
+        }
+    }
+
+    fn begin_dial(
+        &mut self,
+        local: LocalId,
+        peer: NodeId,
+        paths: &[(Path, Option<Duration>)],
+        now: Now,
+        random: &mut Random,
+    ) {
         if let Some(dial) = self.dials.get_mut(&(local, peer)) {
             dial.add(paths, now.mono);
             dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
             return;
         }
         if paths.is_empty() || !self.locals.contains_key(&local) {
-            self.events.push_back(SessionEvent::ConnectFailed { local, peer, why: ConnectError::NoPath });
+            self.connect_failed(local, peer, ConnectError::NoPath);
             return;
         }
-        let mut dial = Dial::new(paths, now.mono);
+        let mut dial = Dial::new(paths, self.versions, now.mono);
         dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
         self.dials.insert((local, peer), dial);
     }
@@ -186,7 +223,7 @@ impl Sessions {
             Some(&kind::HS_RESP) => self.handle_resp(path, datagram, now.mono, random),
             Some(&kind::HS_AUTH) => self.handle_auth(path, datagram, now.mono),
             Some(&kind::HS_COOKIE) => self.handle_cookie(path, datagram, now.mono, random),
-            Some(&kind::HS_VERSION) => self.handle_version(path, datagram),
+            Some(&kind::HS_VERSION) => self.handle_version(path, datagram, now.mono, random),
             _ => Err(Drop::Malformed),
         }
     }
@@ -203,9 +240,15 @@ impl Sessions {
         let id = self.slots.session(slot).ok_or(Drop::UnknownSlot)?;
         let session = self.sessions.get_mut(&id).ok_or(Drop::UnknownSlot)?;
         let proof = session.proof;
-        let received = session.receive(path, &header, datagram, now);
+        let received = session.receive(path, &header, datagram, &mut self.buffers, now);
         let proven = session.proof != proof;
         let ending = session.is_ending(now);
+        let dropped = received.as_ref().err().copied();
+        let arrived = Arrived { path, header, length: datagram.len(), dropped };
+        let moved = session.note_path(&arrived, now, random, &mut self.transmits);
+        let news = SessionEvent::PathChanged { session: id, path: session.path() };
+        let is_told = moved && session.is_primary();
+        self.events.extend(is_told.then_some(news));
         let (local, peer) = (session.local, session.peer.id());
         let result = match received {
             Ok((received, recovered)) => {
@@ -225,6 +268,8 @@ impl Sessions {
             self.settle(local, peer, now);
         }
         self.tend_keys(id, now, random);
+        let held = self.sessions.get_mut(&id).map(Session::release).unwrap_or_default();
+        held.into_iter().for_each(|frame| self.deliver_frame(id, frame, now));
         if let Some(session) = self.sessions.get_mut(&id) {
             session.flush(now, &mut self.jitter, &mut self.transmits);
         }
@@ -265,7 +310,8 @@ impl Sessions {
                 }
             }
             frame => {
-                if let Some(session) = self.current(id) {
+                let frame = self.sessions.get_mut(&id).and_then(|session| session.hold_back(frame));
+                if let (Some(session), Some(frame)) = (self.current(id), frame) {
                     self.events.push_back(SessionEvent::Frame { session, frame });
                 }
             }
@@ -306,7 +352,7 @@ impl Sessions {
     }
 
     fn handle_resp(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let sid = Resp::parse(datagram).map_err(|_| Drop::Malformed)?.initiator_sid;
+        let sid = Resp::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?.initiator_sid;
         if !self.dials.values_mut().any(|dial| dial.find(&path, &sid).is_some()) {
             return Err(Drop::UnknownHandshake);
         }
@@ -317,14 +363,14 @@ impl Sessions {
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::UnknownHandshake)?;
         let pin = self.pins.get(&peer).copied();
         let state = attempt.state.take().ok_or(Drop::UnknownHandshake)?;
-        let (rtt, interval, until) = (attempt.rtt(now), attempt.interval, attempt.until);
+        let (rtt, interval, until, version) = (attempt.rtt(now), attempt.interval, attempt.until, attempt.version);
         match state.read(datagram, &HandshakeLocal { identity: &identity, slot: Slot::Short(slot), pin }) {
             Ok(initiated) => {
                 let next = now + random.jittered(interval);
                 let unconfirmed = Unconfirmed { auth: Vec::new(), interval, next, until };
                 let id = self.next_id();
                 let unconfirmed = Some(unconfirmed);
-                let birth = Birth { id, local, path, slot, begun: now, unconfirmed, rtt };
+                let birth = Birth { id, local, path, slot, begun: until - GIVE_UP, unconfirmed, rtt };
                 self.initiated(birth, initiated, now)
             }
             Err(Refused { reason, state: Some(state) }) => {
@@ -332,7 +378,11 @@ impl Sessions {
                 Err(Drop::Handshake(reason))
             }
             Err(Refused { reason, state: None }) => {
-                self.fail_dial(local, peer, reason);
+                let dial = self.dials.get_mut(&(local, peer));
+                let goes_on = reason == Refusal::Downgrade && dial.is_some_and(|dial| dial.was_misled(version));
+                if !goes_on {
+                    self.fail_dial(local, peer, reason);
+                }
                 Err(Drop::Handshake(reason))
             }
         }
@@ -376,17 +426,18 @@ impl Sessions {
     }
 
     fn handle_cookie(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
-        let cookie = Cookie::parse(datagram).map_err(|_| Drop::Malformed)?;
+        let cookie = Cookie::parse(datagram, self.versions).map_err(|_| Drop::Malformed)?;
         let attempt = self.dials.values_mut().find_map(|dial| dial.find(&path, &cookie.sid));
         let attempt = attempt.ok_or(Drop::UnknownHandshake)?;
         if attempt.show(&cookie, now, random, &mut self.transmits) { Ok(()) } else { Err(Drop::Budget) }
     }
 
-    fn handle_version(&mut self, path: Path, datagram: &[u8]) -> Result<(), Drop> {
-        let versions = Versions::parse(datagram).map_err(|_| Drop::Malformed)?;
-        let mut dials = self.dials.values_mut();
-        let found = dials.find_map(|dial| dial.find(&path, &versions.sid).is_some().then_some(dial));
-        found.ok_or(Drop::UnknownHandshake)?.note_versions(&versions);
+    fn handle_version(&mut self, path: Path, datagram: &[u8], now: Instant, random: &mut Random) -> Result<(), Drop> {
+        let Spoken { versions, sid } = Spoken::parse(datagram).map_err(|_| Drop::Malformed)?;
+        let mut dials = self.dials.iter_mut();
+        let found = dials.find_map(|(key, dial)| dial.note_versions(&path, &sid, versions, now).then_some((key, dial)));
+        let ((_, peer), dial) = found.ok_or(Drop::UnknownHandshake)?;
+        dial.handle_timeout(*peer, now, random, &mut self.transmits);
         Ok(())
     }
 
@@ -439,7 +490,7 @@ impl Sessions {
     ) -> Option<u32> {
         let id = self.current(session)?;
         let session = self.sessions.get_mut(&id)?;
-        session.send_media(captured, ticks, first, opus, &mut self.transmits)
+        session.send_media(captured, ticks, first, opus, &mut self.buffers, &mut self.transmits)
     }
 
     /// Whether a call is using the session: silence is then noticed sooner, and it is not closed for idleness.
@@ -456,6 +507,27 @@ impl Sessions {
     pub fn misbehaved(&mut self, session: SessionId, now: Now) {
         if let Some(id) = self.current(session) {
             self.strike(id, now.mono);
+        }
+    }
+
+    /// There is reason to doubt that the peer is still there, or hears us: heartbeats go out quickly, and
+    /// [`SessionEvent::Silent`] follows if nothing is heard for a second. So a peer also learns at once that our own
+    /// address has changed.
+    pub fn doubt(&mut self, session: SessionId, now: Now) {
+        let Some(id) = self.current(session) else { return };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.doubt(now.mono, &mut self.jitter);
+            session.flush(now.mono, &mut self.jitter, &mut self.transmits);
+        }
+    }
+
+    /// Challenges `paths`, at most 16 at a time, each for 3 s: the peer of this session, which is not heard any more, may
+    /// be there. The first that answers is used, and [`SessionEvent::PathChanged`] says so.
+    pub fn challenge(&mut self, session: SessionId, paths: &[Path], now: Now, random: &mut Random) {
+        let Some(id) = self.current(session) else { return };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.challenge(paths, now.mono, random);
+            session.flush(now.mono, &mut self.jitter, &mut self.transmits);
         }
     }
 
@@ -546,7 +618,7 @@ impl Sessions {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let due = session.handle_timeout(now, &mut self.jitter, &mut self.transmits);
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
-        let primary = session.is_primary();
+        let (primary, path) = (session.is_primary(), session.path());
         match due {
             Some(Due::Over) => self.remove(id, now.mono),
             Some(Due::Unreachable) => self.lose(id, Reason::Unreachable, now.mono),
@@ -556,7 +628,11 @@ impl Sessions {
                 Level::Lost | Level::Dropped => SessionEvent::Lost { session: id },
                 Level::Good | Level::Unstable => SessionEvent::Unstable { session: id },
             }),
-            Some(Due::Level(_)) | None => {}
+            Some(Due::PathChanged) if primary => {
+                self.events.push_back(SessionEvent::PathChanged { session: id, path });
+            }
+            Some(Due::Silent) if primary => self.events.push_back(SessionEvent::Silent { session: id }),
+            Some(Due::Level(_) | Due::PathChanged | Due::Silent) | None => {}
         }
     }
 
@@ -575,9 +651,15 @@ impl Sessions {
 
     fn remove(&mut self, id: SessionId, now: Instant) {
         if let Some(session) = self.sessions.remove(&id) {
-            let caller = (session.side == Side::Responder).then(|| session.path.prefix());
+            let caller = (session.side == Side::Responder).then(|| session.birthplace.prefix());
             self.slots.retire(session.slot, caller, now);
         }
+    }
+
+    /// Speaks `versions`: all of them are alike but in name.
+    #[cfg(test)]
+    pub(super) const fn speak(&mut self, versions: Versions) {
+        self.versions = versions;
     }
 
     /// Sends a control packet with `text` as it is: what only a broken or hostile peer does.
@@ -585,7 +667,12 @@ impl Sessions {
     pub(super) fn send_raw(&mut self, session: SessionId, text: &[u8], now: Now) {
         let session = self.sessions.get_mut(&session).unwrap();
         session.flush(now.mono, &mut self.jitter, &mut self.transmits);
-        session.seal_to(session.path, &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
+        session.seal_to(session.path(), &mut self.transmits, |_, datagram| datagram.extend_from_slice(text));
+    }
+
+    /// Takes back the buffer of a datagram that was sent, or of media that were played, to use it again.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.buffers.give_back(buffer);
     }
 
     /// The next datagram to send.

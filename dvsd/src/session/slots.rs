@@ -67,7 +67,8 @@ impl Slots {
         self.count_free(now) >= PLENTY || sessions + self.0.iter().filter(resting).count() < PER_PREFIX
     }
 
-    fn count_free(&self, now: Instant) -> usize {
+    /// How many slots are free.
+    pub(super) fn count_free(&self, now: Instant) -> usize {
         self.0.iter().filter(|tenant| tenant.is_free(now)).count()
     }
 

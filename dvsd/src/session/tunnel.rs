@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use crate::crypto::seal::{EpochSecret, SealError, Stream};
+use crate::crypto::seal::{EpochRoot, EpochSecret, SealError, Stream};
 use crate::handshake::Side;
 use crate::time::Instant;
 use crate::wire::MAX_DATAGRAM;
@@ -76,7 +76,7 @@ struct Received {
 
 impl Tunnel {
     /// The tunnel of a session that starts now.
-    pub(super) fn new(secret: &EpochSecret, side: Side, peer_slot: Slot, now: Instant) -> Self {
+    pub(super) fn new(secret: EpochSecret, side: Side, peer_slot: Slot, now: Instant) -> Self {
         Self {
             peer_slot,
             epochs: Epochs::new(secret, side),
@@ -109,12 +109,14 @@ impl Tunnel {
         sealed
     }
 
-    /// Seals one media frame: the only allocation is the datagram. Returns its sequence number as well.
+    /// Seals one media frame in the `datagram` it leaves in, an empty buffer with room for it. Returns its sequence number
+    /// as well.
     ///
     /// The first frame of a run is numbered by when it was captured, those after it by the duration of the frame
     /// before; never at or below a number already used.
-    pub(super) fn seal_media(
+    pub(super) fn seal_media_in(
         &mut self,
+        mut datagram: Vec<u8>,
         captured: Instant,
         ticks: u8,
         first: bool,
@@ -125,7 +127,7 @@ impl Tunnel {
             return None;
         }
         let seq = self.next_media(captured, first)?;
-        let mut datagram = Vec::with_capacity(headroom + opus.len());
+        datagram.clear();
         datagram.resize(headroom, 0);
         datagram.extend_from_slice(opus);
         let sealed = self.seal(Stream::Media, seq, &mut datagram);
@@ -133,6 +135,18 @@ impl Tunnel {
             self.sent.media = Some(Media { seq, ticks });
         }
         sealed.ok().map(|()| (seq, datagram))
+    }
+
+    /// The same in a buffer of its own.
+    #[cfg(test)]
+    pub(super) fn seal_media(
+        &mut self,
+        captured: Instant,
+        ticks: u8,
+        first: bool,
+        opus: &[u8],
+    ) -> Option<(u32, Vec<u8>)> {
+        self.seal_media_in(Vec::new(), captured, ticks, first, opus)
     }
 
     fn next_media(&self, captured: Instant, first: bool) -> Option<u32> {
@@ -196,9 +210,9 @@ impl Tunnel {
         self.epochs.current().number()
     }
 
-    /// The secret of the epoch packets are sealed in.
-    pub(super) const fn secret(&self) -> &EpochSecret {
-        self.epochs.secret()
+    /// What the secret of the next epoch is made of, among other things.
+    pub(super) const fn root(&self) -> &EpochRoot {
+        self.epochs.root()
     }
 
     /// Whether packets of the next epoch can be opened already.
@@ -207,12 +221,12 @@ impl Tunnel {
     }
 
     /// Opens packets of the next epoch, and seals in it as soon as the peer does.
-    pub(super) fn prepare(&mut self, secret: &EpochSecret) {
+    pub(super) fn prepare(&mut self, secret: EpochSecret) {
         self.epochs.prepare(secret);
     }
 
     /// Seals in the next epoch from now on.
-    pub(super) fn advance(&mut self, secret: &EpochSecret, now: Instant) {
+    pub(super) fn advance(&mut self, secret: EpochSecret, now: Instant) {
         self.epochs.advance(secret);
         self.begin_epoch(now);
     }
@@ -261,6 +275,11 @@ impl Tunnel {
         }
         // The first frame of a run is numbered by the clock.
         self.started + TICK * SEQ_LATE
+    }
+
+    /// Whether `header` is of the control packet with the highest number that was authentic.
+    pub(super) const fn is_newest(&self, header: &Header) -> bool {
+        header.control && header.seq == self.received.control
     }
 
     /// The peer says it has sent media up to `seq`.
@@ -332,7 +351,7 @@ mod tests {
     }
 
     fn pair() -> (Tunnel, Tunnel) {
-        let tunnel = |side| Tunnel::new(&secret(5), side, Slot::Short(5), Instant::ZERO);
+        let tunnel = |side| Tunnel::new(secret(5), side, Slot::Short(5), Instant::ZERO);
         (tunnel(Side::Initiator), tunnel(Side::Responder))
     }
 
@@ -349,7 +368,7 @@ mod tests {
     fn an_80_byte_frame_makes_a_93_byte_packet() {
         let (mut alice, mut bob) = pair();
         let (seq, datagram) = alice.seal_media(at(0), 8, true, &[7; 80]).unwrap();
-        assert_eq!((seq, datagram.len(), datagram.capacity()), (0, 93, 93));
+        assert_eq!((seq, datagram.len()), (0, 93));
         assert_eq!(open(&mut bob, &datagram, at(0)), Ok(vec![7; 80]));
     }
 
@@ -434,8 +453,8 @@ mod tests {
 
     /// Both at the end of an exchange of keys: Bob is prepared, Alice uses them.
     fn rekeyed(alice: &mut Tunnel, bob: &mut Tunnel, byte: u8, now: Instant) {
-        bob.prepare(&secret(byte));
-        alice.advance(&secret(byte), now);
+        bob.prepare(secret(byte));
+        alice.advance(secret(byte), now);
     }
 
     fn frame(tunnel: &mut Tunnel, millis: u64) -> Vec<u8> {
@@ -474,7 +493,7 @@ mod tests {
         rekeyed(&mut alice, &mut bob, 7, at(0));
         let third = frame(&mut alice, 242_000);
         assert_eq!(open(&mut bob, &third, at(0)), Err(Drop::Jump), "more than a jump ahead, whatever the epoch");
-        let mut fresh = Epochs::new(&secret(9), Side::Responder);
+        let mut fresh = Epochs::new(secret(9), Side::Responder);
         assert!([0, 1, 1_000_000].iter().all(|seq| fresh.current_mut().media.window.is_new(*seq)));
     }
 
@@ -527,7 +546,7 @@ mod tests {
             Err(Drop::NotAuthentic),
             "taken for one of the epoch after the next"
         );
-        bob.prepare(&secret(8));
+        bob.prepare(secret(8));
         assert_eq!(bob.erase_due(), None);
     }
 
@@ -555,7 +574,7 @@ mod tests {
             assert!(!alice.is_worn());
             alice.set_numbers(control, media);
             assert!(alice.is_worn());
-            alice.advance(&secret(6), at(0));
+            alice.advance(secret(6), at(0));
             assert!(!alice.is_worn());
         }
     }

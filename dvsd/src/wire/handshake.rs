@@ -21,31 +21,61 @@ pub const INIT_MIN: usize = 139;
 pub const INIT_PADDED: usize = 512;
 /// HS_RESP up to its ciphertext: what is authenticated along with it.
 pub const RESP_HEADER: usize = 111;
+/// The longest identity key and signature together, in bytes: with them and everything else HS_RESP fills a datagram.
+pub const MAX_KEY_AND_SIGNATURE: usize = MAX_DATAGRAM - RESP_HEADER - RESP_REST;
+/// HS_RESP but for its header, key, signature and the index of an extended slot.
+const RESP_REST: usize = 3 + 1 + 2 + 2 + FIN_LEN + MAC_LEN;
 /// HS_AUTH up to its ciphertext.
 pub const AUTH_HEADER: usize = 12;
 /// The only cipher suite: P-256, HKDF-SHA256, AES-256-GCM.
 pub const SUITE: u8 = 1;
 /// Flag of HS_INIT: the initiator stays anonymous (circuits only).
 pub const FLAG_ANON: u8 = 1;
-/// Lowest version this code speaks.
-pub const VERSION_MIN: u8 = VERSION;
-/// Highest version this code speaks.
-pub const VERSION_MAX: u8 = VERSION;
 
 /// Names a handshake on one side.
 pub type Sid = [u8; SID_LEN];
 
+/// A range of protocol versions, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// The lowest.
+    pub min: u8,
+    /// The highest.
+    pub max: u8,
+}
+
+impl Versions {
+    /// Those that this code speaks.
+    pub const OURS: Self = Self { min: VERSION, max: VERSION };
+
+    /// Whether `version` is one of them.
+    pub const fn contain(self, version: u8) -> bool {
+        self.min <= version && version <= self.max
+    }
+
+    /// The highest version that is in both ranges.
+    pub fn highest_common(self, other: Self) -> Option<u8> {
+        let highest = self.max.min(other.max);
+        (self.contain(highest) && other.contain(highest)).then_some(highest)
+    }
+
+    /// What is left of the range up to `highest`.
+    pub const fn up_to(self, highest: u8) -> Self {
+        Self { max: highest, ..self }
+    }
+}
+
 /// HS_INIT: the initiator's exchange key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init<'a> {
+    /// The version of this attempt.
+    pub version: u8,
     /// Bit 0: [`FLAG_ANON`].
     pub flags: u8,
     /// Cipher suite.
     pub suite: u8,
-    /// Lowest version of the sender.
-    pub version_min: u8,
-    /// Highest version of the sender.
-    pub version_max: u8,
+    /// The versions offered.
+    pub versions: Versions,
     /// The initiator's name for the handshake.
     pub sid: Sid,
     /// The initiator's exchange key, not yet checked.
@@ -61,26 +91,28 @@ pub struct Init<'a> {
 }
 
 impl<'a> Init<'a> {
-    /// Reads an HS_INIT of this version.
-    pub fn parse(datagram: &'a [u8]) -> Result<Self, Malformed> {
+    /// Reads an HS_INIT of a version that we speak, according to `spoken`.
+    pub fn parse(datagram: &'a [u8], spoken: Versions) -> Result<Self, Malformed> {
         if !(INIT_MIN..=MAX_DATAGRAM).contains(&datagram.len()) {
             return Err(Malformed::Length);
         }
         let (before_mac1, mac1) = datagram.split_last_chunk().ok_or(Malformed::Length)?;
         let (body, cookie) = before_mac1.split_last_chunk().ok_or(Malformed::Length)?;
         let mut reader = Reader::new(body);
-        expect(&mut reader, kind::HS_INIT)?;
-        let [flags, suite, version_min, version_max, _, _] = reader.array()?;
+        let version = expect(&mut reader, kind::HS_INIT, spoken)?;
+        let [flags, suite, min, max, _, _] = reader.array()?;
+        let versions = Versions { min, max };
         let sid = reader.array()?;
         let key = reader.take(KEY_LEN)?.try_into().map_err(|_| Malformed::Length)?;
         let (cookie, mac1) = (*cookie, *mac1);
-        Ok(Self { flags, suite, version_min, version_max, sid, key, cookie, mac1, body, before_mac1 })
+        Ok(Self { version, flags, suite, versions, sid, key, cookie, mac1, body, before_mac1 })
     }
 
-    /// The bytes up to the padding's end, `length` less 32 in all; cookie and mac1 follow.
-    pub fn emit_body(flags: u8, sid: &Sid, key: &[u8; KEY_LEN], length: usize) -> Vec<u8> {
+    /// The bytes up to the padding's end, `length` less 32 in all; cookie and mac1 follow. The attempt is of the highest
+    /// of the versions `offered`.
+    pub fn emit_body(offered: Versions, flags: u8, sid: &Sid, key: &[u8; KEY_LEN], length: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(length);
-        out.emit(&[kind::HS_INIT, VERSION, flags, SUITE, VERSION_MIN, VERSION_MAX, 0, 0]);
+        out.emit(&[kind::HS_INIT, offered.max, flags, SUITE, offered.min, offered.max, 0, 0]);
         out.emit(sid);
         out.emit(key);
         out.resize(length.max(INIT_MIN) - 2 * MAC_LEN, 0);
@@ -98,6 +130,8 @@ pub fn any_version(datagram: &[u8]) -> Result<(u8, Sid), Malformed> {
 /// HS_RESP: the responder's exchange key and its sealed credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resp<'a> {
+    /// The version of the attempt.
+    pub version: u8,
     /// Cipher suite.
     pub suite: u8,
     /// The initiator's name for the handshake.
@@ -113,22 +147,27 @@ pub struct Resp<'a> {
 }
 
 impl<'a> Resp<'a> {
-    /// Reads an HS_RESP.
-    pub fn parse(datagram: &'a [u8]) -> Result<Self, Malformed> {
+    /// Reads an HS_RESP of one of the versions `spoken`.
+    pub fn parse(datagram: &'a [u8], spoken: Versions) -> Result<Self, Malformed> {
         let (header, sealed) = datagram.split_at_checked(RESP_HEADER).ok_or(Malformed::Length)?;
         let mut reader = Reader::new(header);
-        expect(&mut reader, kind::HS_RESP)?;
+        let version = expect(&mut reader, kind::HS_RESP, spoken)?;
         let [_flags, suite] = reader.array()?;
         let (initiator_sid, responder_sid) = (reader.array()?, reader.array()?);
         let key = reader.take(KEY_LEN)?.try_into().map_err(|_| Malformed::Length)?;
-        Ok(Self { suite, initiator_sid, responder_sid, key, header, sealed })
+        Ok(Self { version, suite, initiator_sid, responder_sid, key, header, sealed })
     }
 
-    /// The bytes before the ciphertext.
-    pub fn emit_header(flags: u8, initiator_sid: &Sid, responder_sid: &Sid, key: &[u8; KEY_LEN]) -> Vec<u8> {
+    /// The length of an HS_RESP without the index of an extended slot, in bytes.
+    pub const fn length(spki: usize, signature: usize) -> usize {
+        RESP_HEADER + RESP_REST + spki + signature
+    }
+
+    /// The bytes before the ciphertext, in answer to `init`.
+    pub fn emit_header(init: &Init<'_>, responder_sid: &Sid, key: &[u8; KEY_LEN]) -> Vec<u8> {
         let mut out = Vec::with_capacity(RESP_HEADER);
-        out.emit(&[kind::HS_RESP, VERSION, flags, SUITE]);
-        out.emit(initiator_sid);
+        out.emit(&[kind::HS_RESP, init.version, init.flags, SUITE]);
+        out.emit(&init.sid);
         out.emit(responder_sid);
         out.emit(key);
         out
@@ -138,6 +177,8 @@ impl<'a> Resp<'a> {
 /// HS_AUTH: the initiator's sealed credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth<'a> {
+    /// The version of the attempt.
+    pub version: u8,
     /// The responder's name for the handshake.
     pub responder_sid: Sid,
     /// All of the above as sent.
@@ -147,18 +188,18 @@ pub struct Auth<'a> {
 }
 
 impl<'a> Auth<'a> {
-    /// Reads an HS_AUTH.
-    pub fn parse(datagram: &'a [u8]) -> Result<Self, Malformed> {
+    /// Reads an HS_AUTH of one of the versions `spoken`.
+    pub fn parse(datagram: &'a [u8], spoken: Versions) -> Result<Self, Malformed> {
         let (header, sealed) = datagram.split_at_checked(AUTH_HEADER).ok_or(Malformed::Length)?;
         let mut reader = Reader::new(header);
-        expect(&mut reader, kind::HS_AUTH)?;
+        let version = expect(&mut reader, kind::HS_AUTH, spoken)?;
         reader.take(2)?;
-        Ok(Self { responder_sid: reader.array()?, header, sealed })
+        Ok(Self { version, responder_sid: reader.array()?, header, sealed })
     }
 
     /// The bytes before the ciphertext.
-    pub fn emit_header(responder_sid: &Sid) -> Vec<u8> {
-        let mut out = vec![kind::HS_AUTH, VERSION, 0, 0];
+    pub fn emit_header(version: u8, responder_sid: &Sid) -> Vec<u8> {
+        let mut out = vec![kind::HS_AUTH, version, 0, 0];
         out.emit(responder_sid);
         out
     }
@@ -167,6 +208,8 @@ impl<'a> Auth<'a> {
 /// HS_COOKIE: "show that you can hear me".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie {
+    /// The version of the attempt.
+    pub version: u8,
     /// The initiator's name for the handshake.
     pub sid: Sid,
     /// To be shown in the next HS_INIT.
@@ -174,19 +217,19 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// Reads an HS_COOKIE.
-    pub fn parse(datagram: &[u8]) -> Result<Self, Malformed> {
+    /// Reads an HS_COOKIE of one of the versions `spoken`.
+    pub fn parse(datagram: &[u8], spoken: Versions) -> Result<Self, Malformed> {
         let mut reader = Reader::new(datagram);
-        expect(&mut reader, kind::HS_COOKIE)?;
+        let version = expect(&mut reader, kind::HS_COOKIE, spoken)?;
         reader.take(2)?;
-        let message = Self { sid: reader.array()?, cookie: reader.array()? };
+        let message = Self { version, sid: reader.array()?, cookie: reader.array()? };
         reader.finish()?;
         Ok(message)
     }
 
     /// The 28 bytes.
     pub fn emit(&self) -> Vec<u8> {
-        let mut out = vec![kind::HS_COOKIE, VERSION, 0, 0];
+        let mut out = vec![kind::HS_COOKIE, self.version, 0, 0];
         out.emit(&self.sid);
         out.emit(&self.cookie);
         out
@@ -195,21 +238,14 @@ impl Cookie {
 
 /// HS_VERSION: "I speak these versions".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Versions {
-    /// Lowest version of the responder.
-    pub min: u8,
-    /// Highest version of the responder.
-    pub max: u8,
+pub struct Spoken {
+    /// The responder's versions.
+    pub versions: Versions,
     /// The initiator's name for the handshake.
     pub sid: Sid,
 }
 
-impl Versions {
-    /// What this code answers to the handshake `sid` of another version.
-    pub const fn ours(sid: Sid) -> Self {
-        Self { min: VERSION_MIN, max: VERSION_MAX, sid }
-    }
-
+impl Spoken {
     /// Reads an HS_VERSION. Its second byte is no version: it stays readable for every version.
     pub fn parse(datagram: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(datagram);
@@ -217,14 +253,14 @@ impl Versions {
         if first != kind::HS_VERSION {
             return Err(Malformed::Kind);
         }
-        let message = Self { min, max, sid: reader.array()? };
+        let message = Self { versions: Versions { min, max }, sid: reader.array()? };
         reader.finish()?;
         Ok(message)
     }
 
     /// The 12 bytes.
     pub fn emit(&self) -> Vec<u8> {
-        let mut out = vec![kind::HS_VERSION, 0, self.min, self.max];
+        let mut out = vec![kind::HS_VERSION, 0, self.versions.min, self.versions.max];
         out.emit(&self.sid);
         out
     }
@@ -264,10 +300,8 @@ impl<'a> Credentials<'a> {
 /// The versions, the slot and the key somebody claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim<'a> {
-    /// Lowest version of the sender.
-    pub version_min: u8,
-    /// Highest version of the sender.
-    pub version_max: u8,
+    /// The responder's versions; those the initiator offered.
+    pub versions: Versions,
     /// What packets to the sender must carry; `None` in an anonymous handshake.
     pub slot: Option<Slot>,
     /// The kind of key.
@@ -280,25 +314,21 @@ pub struct Claim<'a> {
 const NO_SLOT: u8 = 0xff;
 
 impl<'a> Claim<'a> {
-    /// The claim of this code's versions.
-    pub const fn new(slot: Option<Slot>, algorithm: u8, spki: &'a [u8]) -> Self {
-        Self { version_min: VERSION_MIN, version_max: VERSION_MAX, slot, algorithm, spki }
-    }
-
     fn parse(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let [version_min, version_max, slot] = reader.array()?;
+        let [min, max, slot] = reader.array()?;
         let slot = match slot {
             NO_SLOT => None,
             Slot::EXTENDED => Some(Slot::Extended(reader.u32()?)),
             short => Some(Slot::short(short).ok_or(Malformed::Field)?),
         };
-        Ok(Self { version_min, version_max, slot, algorithm: reader.u8()?, spki: reader.variable()? })
+        let versions = Versions { min, max };
+        Ok(Self { versions, slot, algorithm: reader.u8()?, spki: reader.variable()? })
     }
 
     /// The bytes of the claim.
     pub fn emit(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(MAX_DATAGRAM);
-        out.emit(&[self.version_min, self.version_max]);
+        out.emit(&[self.versions.min, self.versions.max]);
         match self.slot {
             None => out.emit_u8(NO_SLOT),
             Some(Slot::Short(slot)) => out.emit_u8(slot),
@@ -313,10 +343,11 @@ impl<'a> Claim<'a> {
     }
 }
 
-fn expect(reader: &mut Reader<'_>, kind: u8) -> Result<(), Malformed> {
+/// The version of a message, which must be of this `kind`.
+fn expect(reader: &mut Reader<'_>, kind: u8, spoken: Versions) -> Result<u8, Malformed> {
     match reader.array()? {
         [first, _] if first != kind => Err(Malformed::Kind),
-        [_, VERSION] => Ok(()),
+        [_, version] if spoken.contain(version) => Ok(version),
         _ => Err(Malformed::Version),
     }
 }
@@ -326,9 +357,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const OURS: Versions = Versions::OURS;
+
     #[test]
     fn an_init_has_its_fixed_bytes_both_ways() {
-        let mut bytes = Init::emit_body(0, &[9; 8], &[7; KEY_LEN], INIT_PADDED);
+        let mut bytes = Init::emit_body(OURS, 0, &[9; 8], &[7; KEY_LEN], INIT_PADDED);
         bytes.emit(&[2; 16]);
         bytes.emit(&[3; 16]);
         assert_eq!(bytes.len(), 512);
@@ -336,7 +369,7 @@ mod tests {
         assert_eq!(bytes[8..16], [9; 8]);
         assert_eq!(bytes[16..107], [7; 91]);
         assert!(bytes[107..480].iter().all(|byte| *byte == 0));
-        let init = Init::parse(&bytes).unwrap();
+        let init = Init::parse(&bytes, OURS).unwrap();
         assert_eq!((init.sid, init.key, init.cookie, init.mac1), ([9; 8], &[7; 91], [2; 16], [3; 16]));
         assert_eq!((init.body.len(), init.before_mac1.len()), (480, 496));
         assert_eq!(any_version(&bytes), Ok((1, [9; 8])));
@@ -344,52 +377,85 @@ mod tests {
 
     #[test]
     fn an_init_of_a_wrong_length_or_version_is_refused() {
-        let mut bytes = Init::emit_body(FLAG_ANON, &[9; 8], &[7; KEY_LEN], INIT_MIN);
+        let mut bytes = Init::emit_body(OURS, FLAG_ANON, &[9; 8], &[7; KEY_LEN], INIT_MIN);
         bytes.resize(INIT_MIN, 0);
-        assert_eq!(Init::parse(&bytes).map(|init| init.flags), Ok(FLAG_ANON));
-        assert_eq!(Init::parse(&bytes[..INIT_MIN - 1]), Err(Malformed::Length));
-        assert_eq!(Init::parse(&[0x20; MAX_DATAGRAM + 1]), Err(Malformed::Length));
+        assert_eq!(Init::parse(&bytes, OURS).map(|init| init.flags), Ok(FLAG_ANON));
+        assert_eq!(Init::parse(&bytes[..INIT_MIN - 1], OURS), Err(Malformed::Length));
+        assert_eq!(Init::parse(&[0x20; MAX_DATAGRAM + 1], OURS), Err(Malformed::Length));
         bytes[1] = 2;
-        assert_eq!(Init::parse(&bytes), Err(Malformed::Version));
+        assert_eq!(Init::parse(&bytes, OURS), Err(Malformed::Version));
         assert_eq!(any_version(&bytes[..16]), Ok((2, [9; 8])));
         assert_eq!(any_version(&bytes[..15]), Err(Malformed::Length));
     }
 
     #[test]
     fn a_resp_has_its_fixed_bytes_both_ways() {
-        let mut bytes = Resp::emit_header(0, &[1; 8], &[2; 8], &[3; KEY_LEN]);
+        let mut init = Init::emit_body(OURS, 0, &[1; 8], &[7; KEY_LEN], INIT_MIN);
+        init.resize(INIT_MIN, 0);
+        let mut bytes = Resp::emit_header(&Init::parse(&init, OURS).unwrap(), &[2; 8], &[3; KEY_LEN]);
         assert_eq!(bytes.len(), RESP_HEADER);
         assert_eq!(bytes[..4], [0x21, 1, 0, 1]);
         bytes.emit(b"sealed");
-        let resp = Resp::parse(&bytes).unwrap();
+        let resp = Resp::parse(&bytes, OURS).unwrap();
         assert_eq!((resp.initiator_sid, resp.responder_sid), ([1; 8], [2; 8]));
         assert_eq!((resp.key, resp.sealed), (&[3; KEY_LEN], &b"sealed"[..]));
-        assert_eq!(Resp::parse(&bytes[..110]), Err(Malformed::Length));
+        assert_eq!(Resp::parse(&bytes[..110], OURS), Err(Malformed::Length));
     }
 
     #[test]
     fn an_auth_has_its_fixed_bytes_both_ways() {
-        let mut bytes = Auth::emit_header(&[2; 8]);
+        let mut bytes = Auth::emit_header(1, &[2; 8]);
         assert_eq!(bytes, [0x22, 1, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2]);
         bytes.emit(b"sealed");
-        let auth = Auth::parse(&bytes).unwrap();
+        let auth = Auth::parse(&bytes, OURS).unwrap();
         assert_eq!((auth.responder_sid, auth.sealed), ([2; 8], &b"sealed"[..]));
     }
 
     #[test]
     fn cookie_and_version_have_their_fixed_bytes_both_ways() {
-        let cookie = Cookie { sid: [1; 8], cookie: [2; 16] };
+        let cookie = Cookie { version: 1, sid: [1; 8], cookie: [2; 16] };
         assert_eq!(cookie.emit().len(), 28);
-        assert_eq!(Cookie::parse(&cookie.emit()), Ok(cookie));
-        let versions = Versions { min: 1, max: 3, sid: [4; 8] };
-        assert_eq!(versions.emit(), [0x24, 0, 1, 3, 4, 4, 4, 4, 4, 4, 4, 4]);
-        assert_eq!(Versions::parse(&versions.emit()), Ok(versions));
-        assert_eq!(Versions::parse(&[0x24; 13]), Err(Malformed::Length));
+        assert_eq!(Cookie::parse(&cookie.emit(), OURS), Ok(cookie));
+        let spoken = Spoken { versions: Versions { min: 1, max: 3 }, sid: [4; 8] };
+        assert_eq!(spoken.emit(), [0x24, 0, 1, 3, 4, 4, 4, 4, 4, 4, 4, 4]);
+        assert_eq!(Spoken::parse(&spoken.emit()), Ok(spoken));
+        assert_eq!(Spoken::parse(&[0x24; 13]), Err(Malformed::Length));
+    }
+
+    #[test]
+    fn the_highest_common_version_is_in_both_ranges() {
+        let range = |min, max| Versions { min, max };
+        assert_eq!(range(1, 2).highest_common(range(1, 1)), Some(1));
+        assert_eq!(range(1, 2).highest_common(range(2, 9)), Some(2));
+        assert_eq!(range(1, 1).highest_common(range(2, 2)), None);
+        assert_eq!(range(3, 4).highest_common(range(1, 2)), None);
+        assert_eq!(range(2, 1).highest_common(range(1, 2)), None, "an empty range");
+    }
+
+    #[test]
+    fn f27_every_message_but_hs_version_says_its_version_and_is_dropped_in_another() {
+        let init =
+            [Init::emit_body(Versions { min: 1, max: 2 }, 0, &[9; 8], &[7; KEY_LEN], INIT_MIN), vec![0; 32]].concat();
+        let (one, two) = (OURS, Versions { min: 1, max: 2 });
+        let parsed = Init::parse(&init, two).unwrap();
+        assert_eq!((parsed.version, parsed.versions), (2, two));
+        assert_eq!(Init::parse(&init, one), Err(Malformed::Version));
+        let resp = Resp::emit_header(&parsed, &[2; 8], &[3; KEY_LEN]);
+        assert_eq!(Resp::parse(&resp, two).map(|resp| resp.version), Ok(2));
+        assert_eq!(Resp::parse(&resp, one), Err(Malformed::Version));
+        let auth = Auth::emit_header(2, &[2; 8]);
+        assert_eq!(Auth::parse(&auth, two).map(|auth| auth.version), Ok(2));
+        assert_eq!(Auth::parse(&auth, one), Err(Malformed::Version));
+        let cookie = Cookie { version: 2, sid: [1; 8], cookie: [2; 16] };
+        assert_eq!(Cookie::parse(&cookie.emit(), two), Ok(cookie));
+        assert_eq!(Cookie::parse(&cookie.emit(), one), Err(Malformed::Version));
+        // What a node of any version can read.
+        assert_eq!((any_version(&init), init[0], &init[8..16]), (Ok((2, [9; 8])), 0x20, &[9; 8][..]));
     }
 
     #[test]
     fn credentials_are_consumed_exactly() {
-        let claim = Claim::new(Some(Slot::Short(5)), 7, b"spki");
+        let claim = Claim { versions: OURS, slot: Some(Slot::Short(5)), algorithm: 7, spki: b"spki" };
         let mut text = claim.emit();
         assert_eq!(text, b"\x01\x01\x05\x07\x00\x04spki");
         Credentials::emit_rest(b"sig", &[8; 32], &mut text);
@@ -407,7 +473,7 @@ mod tests {
             (Some(Slot::Extended(0x0102_0304)), &[31, 1, 2, 3, 4]),
             (None, &[0xff]),
         ] {
-            let text = Claim::new(slot, 1, b"").emit();
+            let text = Claim { versions: OURS, slot, algorithm: 1, spki: b"" }.emit();
             assert_eq!(&text[2..text.len() - 3], bytes);
             assert_eq!(Claim::parse(&mut Reader::new(&text)).map(|claim| claim.slot), Ok(slot));
         }
@@ -426,8 +492,8 @@ mod tests {
             if let Some(byte) = bytes.get_mut(1) {
                 *byte = 1;
             }
-            let _ = (Init::parse(&bytes), Resp::parse(&bytes), Auth::parse(&bytes), Cookie::parse(&bytes));
-            let _ = (Versions::parse(&bytes), Credentials::parse(&bytes), any_version(&bytes));
+            let _ = (Init::parse(&bytes, OURS), Resp::parse(&bytes, OURS), Auth::parse(&bytes, OURS), Cookie::parse(&bytes, OURS));
+            let _ = (Spoken::parse(&bytes), Credentials::parse(&bytes), any_version(&bytes));
         }
     }
 }

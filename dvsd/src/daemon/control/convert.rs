@@ -122,7 +122,7 @@ pub(crate) fn audio(talks: &Talks) -> Audio {
 }
 
 /// A person.
-pub(crate) fn contact(contact: &people::Contact) -> Contact {
+pub(crate) fn contact(contact: &people::Contact, presence: Presence) -> Contact {
     Contact {
         id: contact.id.to_string(),
         name: contact.name.clone(),
@@ -132,8 +132,8 @@ pub(crate) fn contact(contact: &people::Contact) -> Contact {
         at: contact.at.iter().map(ToString::to_string).collect(),
         via: contact.via.iter().map(|(id, address)| format!("{id}@{address}")).collect(),
         last_address: contact.last_address.map(|address| address.to_string()),
-        auto_answer: false,
-        presence: Presence::Unknown,
+        auto_answer: contact.auto_answer,
+        presence,
     }
 }
 
@@ -202,7 +202,7 @@ fn name_of(peer: dvsd::id::NodeId, node: &Node) -> Option<String> {
 }
 
 /// The figures of a call's sound and session together.
-pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>) -> CallStats {
+pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>, path_changes: u32) -> CallStats {
     let playout = &figures.playout;
     let rtt = session.and_then(|session| session.rtt);
     let network_us = rtt.map(|rtt| rtt.as_micros() as u64 / 2);
@@ -230,7 +230,7 @@ pub(crate) fn stats(call: u32, figures: &Figures, session: Option<&SessionStats>
         capture_epoch_us: figures.capture_epoch_us,
         playback_epoch_us: figures.playback_epoch_us,
         epoch: session.map_or(0, |session| session.epoch),
-        path_changes: 0,
+        path_changes,
         not_authentic: session.map_or(0, |session| session.failed),
     }
 }
@@ -298,7 +298,7 @@ fn millis(duration: Duration) -> u32 {
 }
 
 /// A number in a smaller type, cut at its largest value.
-fn narrow<Small, Large>(value: Large) -> Small
+pub(super) fn narrow<Small, Large>(value: Large) -> Small
 where
     Small: TryFrom<Large> + Limit,
 {
@@ -306,7 +306,7 @@ where
 }
 
 /// The largest value of a type.
-trait Limit {
+pub(super) trait Limit {
     const LARGEST: Self;
 }
 

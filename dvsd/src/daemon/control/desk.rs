@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dvs_proto::message::{ClientInfo, Role};
 use dvsd::call::PastCall;
 use dvsd::node::SessionStats;
+use dvsd::path::Path;
 
 /// Past calls kept in memory for the clients; the store keeps more.
 const MAX_HISTORY: usize = 200;
@@ -18,7 +19,28 @@ const MAX_CARRIED: usize = 16;
 struct Carried {
     /// Media packets sent before the call.
     before: u32,
+    moves: Moves,
     stats: SessionStats,
+}
+
+/// How often a call has found another path to its peer, whichever session carried it.
+#[derive(Clone, Copy, Debug)]
+struct Moves {
+    path: Path,
+    times: u32,
+}
+
+impl Moves {
+    const fn new(path: Path) -> Self {
+        Self { path, times: 0 }
+    }
+
+    /// The path is this one now.
+    fn note(&mut self, path: Path) {
+        if self.path != path {
+            *self = Self { path, times: self.times.saturating_add(1) };
+        }
+    }
 }
 
 /// This daemon's part in the overlay, as configured.
@@ -116,8 +138,11 @@ impl Desk {
 
     /// Takes note of the session that carries `call`; what it carried before the call does not count.
     pub(crate) fn carried(&mut self, call: u32, stats: SessionStats) {
-        let before = self.carried.get(&call).map_or(stats.media_sent, |carried| carried.before);
-        self.carried.insert(call, Carried { before, stats });
+        let known = self.carried.get(&call);
+        let before = known.map_or(stats.media_sent, |carried| carried.before);
+        let mut moves = known.map_or(Moves::new(stats.path), |carried| carried.moves);
+        moves.note(stats.path);
+        self.carried.insert(call, Carried { before, moves, stats });
         while self.carried.len() > MAX_CARRIED {
             self.carried.pop_first();
         }
@@ -125,8 +150,13 @@ impl Desk {
 
     /// The session that carries `call`, or carried it last, with the packets of this call only.
     pub(crate) fn session(&self, call: u32) -> Option<SessionStats> {
-        let Carried { before, stats } = self.carried.get(&call)?;
+        let Carried { before, stats, .. } = self.carried.get(&call)?;
         Some(SessionStats { media_sent: stats.media_sent.saturating_sub(*before), ..stats.clone() })
+    }
+
+    /// How often the path of `call` to its peer has changed.
+    pub(crate) fn path_changes(&self, call: u32) -> u32 {
+        self.carried.get(&call).map_or(0, |carried| carried.moves.times)
     }
 
     /// How `call` reaches, or reached, its peer.
@@ -144,5 +174,18 @@ impl Desk {
     /// The latest calls, newest first.
     pub(crate) fn history(&self, limit: usize) -> impl Iterator<Item = &PastCall> {
         self.history.iter().take(limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_other_path_counts_and_the_way_back_does_too() {
+        let [home, away] = ["198.18.0.1:5004", "198.18.0.2:5004"].map(|at| Path::direct(at.parse().unwrap()));
+        let mut moves = Moves::new(home);
+        [home, home, away, away, home].into_iter().for_each(|path| moves.note(path));
+        assert_eq!(moves.times, 2);
     }
 }

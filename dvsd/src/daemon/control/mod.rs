@@ -7,7 +7,7 @@
 //! | `door` | looks for new clients' pipes and decides whose they are |
 //! | `client` | one client's task: hello, reading, writing |
 //! | `outbox` | what one client is still to be sent, in bounded memory |
-//! | `requests`, `convert`, `desk` | what clients ask for, what they are shown, what is remembered for them |
+//! | `requests`, `trust`, `convert`, `desk` | what clients ask for, what they are shown, what is remembered for them |
 //! | `local` | addresses for an invite that is good in the own network |
 //! | `server` | the face towards the daemon's loop |
 //!
@@ -30,6 +30,7 @@ mod requests;
 mod server;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trust;
 
 pub(crate) use server::Server;
 

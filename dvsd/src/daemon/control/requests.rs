@@ -27,7 +27,7 @@ const MAX_HISTORY: usize = 150;
 /// Longest name of a client.
 const MAX_CLIENT_NAME: usize = 64;
 
-type Outcome = Result<Reply, Failure>;
+pub(super) type Outcome = Result<Reply, Failure>;
 
 impl Service {
     /// Does what `client` asks for and says what came of it.
@@ -66,14 +66,14 @@ impl Service {
             Request::Lookup { target } => self.look_up(&target),
             Request::Invite { local } => Ok(Reply::Invite(self.invite(local))),
             Request::Contacts { skip } => Ok(Reply::Contacts(self.contacts(skip as usize, MORE_CONTACTS))),
-            Request::DoNotDisturb { .. }
-            | Request::UnknownCallers { .. }
-            | Request::ContactAutoAnswer { .. }
-            | Request::ContactVerify { .. }
-            | Request::VerifyStart { .. }
-            | Request::VerifyDone { .. } => {
-                Err(Failure::new(FailureKind::State, "this daemon cannot do that yet: upgrade dvsd"))
+            Request::DoNotDisturb { on } => self.do_not_disturb(on),
+            Request::UnknownCallers { policy } => self.unknown_callers(policy),
+            Request::ContactAutoAnswer { contact, on } => {
+                self.contact(|node, now| node.set_auto_answer(&contact, on, now))
             }
+            Request::ContactVerify { contact, fingerprint } => self.verify_contact(&contact, &fingerprint),
+            Request::VerifyStart { call } => self.verify_start(client, call),
+            Request::VerifyDone { call, matches } => self.verify_done(client, call, matches),
         }
     }
 
@@ -99,8 +99,8 @@ impl Service {
             clients: self.desk.clients(),
             you: client,
             contacts_total: self.node.people().contacts().count() as u32,
-            policy: message::Policy::default(),
-            verification: None,
+            policy: super::trust::policy(self.node.policy()),
+            verification: self.verification(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Service {
 
     /// Contacts by name, so many that neither their number nor their texts go beyond `limit`.
     fn contacts(&self, skip: usize, (most, mut room): (usize, usize)) -> Vec<message::Contact> {
-        let contacts = self.node.people().contacts().skip(skip).take(most).map(convert::contact);
+        let contacts = self.node.people().contacts().skip(skip).take(most).map(|contact| self.contact_info(contact));
         let fits = |contact: &message::Contact| {
             let left = room.checked_sub(weight(contact));
             room = left.unwrap_or(0);
@@ -150,7 +150,7 @@ impl Service {
                  then run: dvs-tui contacts verify {} FINGERPRINT",
                 invite.id
             );
-            return Err(Failure::new(FailureKind::State, message));
+            return Err(Failure::new(FailureKind::Permission, message));
         }
         let dialled = self.seek(&invite, |service, hints| {
             service.command(|node| node.dial(invite.id, invite.fingerprint, hints, options, clock::now()))
@@ -252,7 +252,7 @@ impl Service {
         act(self).map_err(|error| call_failure(&error, action))
     }
 
-    fn announce(&self, client: u32, action: &str, call: CallNumber) {
+    pub(super) fn announce(&self, client: u32, action: &str, call: CallNumber) {
         if let Some(client) = self.desk.client(client).cloned() {
             let action = action.to_owned();
             self.world.server.event(&message::Event::Acted { client, action, call: Some(call.0) });
@@ -289,9 +289,12 @@ impl Service {
         self.world.server.event(&message::Event::Audio(convert::audio(&self.world.talks)));
     }
 
-    fn contact(&mut self, act: impl FnOnce(&mut Node, Now) -> (Result<Contact, PeopleError>, Drain<'_>)) -> Outcome {
+    pub(super) fn contact(
+        &mut self,
+        act: impl FnOnce(&mut Node, Now) -> (Result<Contact, PeopleError>, Drain<'_>),
+    ) -> Outcome {
         let contact = self.command(|node| act(node, clock::now())).map_err(people_failure)?;
-        Ok(Reply::Contact(convert::contact(&contact)))
+        Ok(Reply::Contact(self.contact_info(&contact)))
     }
 
     /// Stores a contact, and joins the overlay that its invite comes from.
@@ -319,7 +322,12 @@ impl Service {
         if let Some(view) = self.node.call(call) {
             self.note_session(&view);
         }
-        Some(convert::stats(call.0, &figures, self.desk.session(call.0).as_ref()))
+        let (session, moves) = (self.desk.session(call.0), self.desk.path_changes(call.0));
+        Some(convert::stats(call.0, &figures, session.as_ref(), moves))
+    }
+
+    fn contact_info(&self, contact: &Contact) -> message::Contact {
+        convert::contact(contact, self.presence(contact.id))
     }
 
     pub(crate) fn call_info(&self, view: &CallView) -> message::CallInfo {
@@ -335,7 +343,7 @@ impl Service {
             Event::Call(view) => self.call_changed(&view),
             Event::Contact(contact) => {
                 self.world.store.save_contact(contact.clone());
-                self.world.server.event(&message::Event::Contact(convert::contact(&contact)));
+                self.world.server.event(&message::Event::Contact(self.contact_info(&contact)));
             }
             Event::ContactRemoved(id) => {
                 self.world.store.remove_contact(id);
@@ -357,7 +365,10 @@ impl Service {
             Event::AutoAnswered(call) => self.auto_answered(call),
             Event::Policy(policy) => self.policy_changed(policy),
             Event::Verification { call, state } => self.verification_changed(call, state),
-            Event::Presence { .. } => {}
+            Event::Presence { peer, presence } => {
+                let presence = super::trust::presence(presence);
+                self.world.server.event(&message::Event::Presence { id: peer.to_string(), presence });
+            }
         }
     }
 

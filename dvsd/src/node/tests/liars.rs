@@ -36,8 +36,8 @@ fn greetings() -> [fn(&[u8]) -> Answer; 3] {
             Some(noise)
         },
         |init| {
-            let sid = Init::parse(init).ok()?.sid;
-            Some(Versions { sid, min: 9, max: 9 }.emit())
+            let sid = Init::parse(init, Versions::OURS).ok()?.sid;
+            Some(Spoken { versions: Versions { min: 9, max: 9 }, sid }.emit())
         },
     ]
 }

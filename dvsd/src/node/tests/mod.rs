@@ -18,14 +18,16 @@ use crate::random::Random;
 use crate::routing::sim_nat::{Gateway, Kind};
 use crate::routing::{NatKind, RoutingConfig};
 use crate::time::{Instant, Now};
-use crate::wire::handshake::{Init, Versions};
+use crate::wire::handshake::{Init, Spoken, Versions};
 use crate::wire::routing::{Entry, Message, Packet, Token};
 
 mod calls;
+mod keys;
 mod liars;
 mod lookups;
 mod networks;
 mod presence;
+mod roaming;
 mod trust;
 
 /// One-way delay of the virtual network.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::people::{Target, Trust};
+use crate::session::SessionEvent;
 use crate::wire::control::Frame;
 
 /// Three nodes; the first is the overlay, the others add each other to their contacts as Anna (1) and Bert (2).
@@ -185,6 +186,51 @@ fn who_tries_to_choose_the_words_is_seen_each_time_and_shut_out_after_the_third(
     net.run(Duration::from_secs(10));
     assert_eq!(net.hosts[2].call().cause, Some(EndCause::Protocol), "no further call comes in");
     assert_eq!(trust(&net, 2), Trust::Seen, "whose words they are not, nobody verified");
+}
+
+/// Takes the packets on their way to `from`, who is one half of somebody in the middle, and has the other half `to` pass on
+/// the frames in them to `victim`.
+fn pass_on(net: &mut Net, from: usize, to: usize, victim: usize) {
+    let (address, now, peer) = (net.hosts[from].address, net.now, net.hosts[victim].id());
+    let (caught, others) = std::mem::take(&mut net.flying).into_iter().partition(|(_, _, at, _)| *at == address);
+    net.flying = others;
+    for (_, source, _, mut datagram) in caught {
+        let sessions = &mut net.hosts[from].node.sessions;
+        let _ = sessions.handle(Path::direct(source), &mut datagram, now, &mut net.random);
+        let frames: Vec<Frame> = core::iter::from_fn(|| sessions.poll_event())
+            .filter_map(|event| if let SessionEvent::Frame { frame, .. } = event { Some(frame) } else { None })
+            .collect();
+        let sessions = &mut net.hosts[to].node.sessions;
+        let session = sessions.session_of(super::super::MAIN, peer).unwrap();
+        frames.iter().for_each(|frame| sessions.send(session, frame, now));
+    }
+    net.input(from, Input::Timeout);
+    net.input(to, Input::Timeout);
+}
+
+#[test]
+fn frames_passed_on_by_a_man_in_the_middle_show_two_different_strings() {
+    let (anna, to_anna, to_bert, bert) = (1, 2, 3, 4);
+    let mut net = Net::new(5, UnknownCallers::Ring);
+    for (caller, callee) in [(anna, to_anna), (to_bert, bert)] {
+        net.dial(caller, callee);
+        net.run(Duration::from_secs(1));
+        net.answer(callee);
+        net.run(Duration::from_secs(1));
+    }
+    start(&mut net, anna).unwrap();
+    for _ in 0..100 {
+        pass_on(&mut net, to_anna, to_bert, bert);
+        pass_on(&mut net, to_bert, to_anna, anna);
+        net.run(DELAY / 2);
+    }
+    let (Some(VerifyState::Compare(hers)), Some(VerifyState::Compare(his))) =
+        (verified(&net, anna), verified(&net, bert))
+    else {
+        panic!("{:?} {:?}", net.hosts[anna].verified, net.hosts[bert].verified)
+    };
+    assert_ne!(hers, his);
+    assert!(net.hosts[to_anna].verified.is_empty(), "he saw every frame");
 }
 
 #[test]

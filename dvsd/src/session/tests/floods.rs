@@ -4,7 +4,7 @@
 use super::*;
 use crate::crypto::kdf::{MacKey, sha256};
 use crate::handshake::{ExpectResponse, Mode};
-use crate::wire::handshake::{Cookie, INIT_PADDED, MAC_LEN, Sid};
+use crate::wire::handshake::{Cookie, INIT_PADDED, MAC_LEN, Sid, Versions};
 use crate::wire::kind;
 
 /// Makes any number of HS_INITs that Bob takes for genuine, quickly.
@@ -80,7 +80,11 @@ fn f17_who_begins_handshakes_and_finishes_none_leaves_half_of_the_budget_to_othe
             let (from, sid) = (network(number % BOTS), number.to_be_bytes());
             if pair.inject(BOB, from, &mint.init(sid, &[0; MAC_LEN])) == Err(Drop::CookieAsked) {
                 let (_, asked) = pair.log.pop().unwrap();
-                let _ = pair.inject(BOB, from, &mint.init(sid, &Cookie::parse(&asked.datagram).unwrap().cookie));
+                let _ = pair.inject(
+                    BOB,
+                    from,
+                    &mint.init(sid, &Cookie::parse(&asked.datagram, Versions::OURS).unwrap().cookie),
+                );
             }
             pair.run(ms(1));
         }

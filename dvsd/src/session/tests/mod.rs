@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Two daemons, one virtual clock, and a link that loses, delays and repeats datagrams by a seed.
 
+mod admission;
 mod attacks;
 mod basics;
 mod floods;
@@ -8,6 +9,10 @@ mod glare;
 mod life;
 mod packets;
 mod rekey;
+mod roaming;
+mod sealing;
+mod standing;
+mod versions;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -78,10 +83,22 @@ struct Link {
     duplicate: u64,
 }
 
+/// Somebody who sees all that is sent and has a quicker way than the two have themselves: copies of everything arrive
+/// first, from his address.
+#[derive(Clone, Copy)]
+struct Forwarder {
+    path: Path,
+    delay: Duration,
+    /// Whether he passes on what is sent to him.
+    relays: bool,
+}
+
 /// A datagram under way.
 struct Flight {
     arrives: Instant,
     to: usize,
+    /// The address it was sent to: who has left it misses the datagram.
+    dest: Path,
     from: Path,
     datagram: Vec<u8>,
 }
@@ -90,6 +107,7 @@ struct Pair {
     now: Instant,
     ends: [End; 2],
     link: Link,
+    forwarder: Option<Forwarder>,
     random: Random,
     wire: Vec<Flight>,
     /// Everything ever sent, by whom, in order.
@@ -108,7 +126,7 @@ impl Pair {
         let ends = [end("198.18.0.1:5004"), end("198.18.1.1:5004")];
         let link = Link { delay: ms(20), jitter: ms(0), loss: 0, duplicate: 0 };
         let now = Instant::from_millis(1_000_000);
-        Self { now, ends, link, random, wire: Vec::new(), log: Vec::new(), drops: Vec::new() }
+        Self { now, ends, link, forwarder: None, random, wire: Vec::new(), log: Vec::new(), drops: Vec::new() }
     }
 
     /// As `new`, with a link that loses `loss` %, and delays and repeats at random.
@@ -207,6 +225,13 @@ impl Pair {
         while let Some(transmit) = self.ends[who].sessions.poll_transmit() {
             self.log.push((who, transmit.clone()));
             let to = 1 - who;
+            let dest = self.ends[to].path;
+            if let Some(forwarder) = self.forwarder
+                && (transmit.path == dest || transmit.path == forwarder.path && forwarder.relays)
+            {
+                let (arrives, from, datagram) = (self.now + forwarder.delay, forwarder.path, transmit.datagram.clone());
+                self.wire.push(Flight { arrives, to, dest, from, datagram });
+            }
             if transmit.path != self.ends[to].path {
                 continue; // to a stranger
             }
@@ -218,7 +243,7 @@ impl Pair {
                 let jitter = Duration::from_micros(self.random.below(self.link.jitter.as_micros() as u64 + 1));
                 let arrives = self.now + self.link.delay + jitter;
                 let (from, datagram) = (self.ends[who].path, transmit.datagram.clone());
-                self.wire.push(Flight { arrives, to, from, datagram });
+                self.wire.push(Flight { arrives, to, dest, from, datagram });
             }
         }
         while let Some(event) = self.ends[who].sessions.poll_event() {
@@ -245,8 +270,10 @@ impl Pair {
     fn step(&mut self) {
         let arrived = self.wire.iter().position(|flight| flight.arrives <= self.now);
         if let Some(index) = arrived {
-            let Flight { to, from, datagram, .. } = self.wire.remove(index);
-            let _ = self.inject(to, from, &datagram);
+            let Flight { to, dest, from, datagram, .. } = self.wire.remove(index);
+            if self.ends[to].path == dest {
+                let _ = self.inject(to, from, &datagram);
+            }
         }
         for who in [ALICE, BOB] {
             let now = self.clock();

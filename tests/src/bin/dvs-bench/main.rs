@@ -1,27 +1,44 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! One call of DVS beside the least that a call can cost, on the same machine, sound cards and settings, in turns.
-//! `cargo xtask bench call` builds and runs it.
+//! `call`: one call of DVS beside the least that a call can cost, on the same machine, sound cards and settings, in turns.
+//! `crypto`: what a handshake and a media packet cost. `cargo xtask bench` builds and runs it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that shows what it does")]
 
 mod call;
+mod crypto;
 mod report;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 
-const USAGE: &str = "usage: dvs-bench call [--json] [--seconds N]";
+const USAGE: &str = "usage: dvs-bench call [--json] [--seconds N] | dvs-bench crypto [--json]";
 /// For so long processor time is counted in each round, unless the command line says otherwise.
 const SECONDS: u32 = 8;
 
+#[global_allocator]
+static HEAP: dvs_tests::heap::Counting = dvs_tests::heap::Counting;
+
 struct Options {
+    bench: Bench,
     json: bool,
     seconds: u32,
 }
 
+/// What is measured.
+enum Bench {
+    Call,
+    Crypto,
+}
+
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match &arguments[..] {
+        // For callgrind, which runs this program again.
+        [work, name, times] if work == "work" => crypto::work(name, times).map(|()| ExitCode::SUCCESS),
+        arguments => options(arguments).and_then(|options| run(&options)),
+    };
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -30,14 +47,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn options() -> Result<Options> {
-    let mut arguments = std::env::args().skip(1);
-    ensure!(arguments.next().as_deref() == Some("call"), USAGE);
-    let mut options = Options { json: false, seconds: SECONDS };
+fn options(arguments: &[String]) -> Result<Options> {
+    let mut arguments = arguments.iter();
+    let bench = match arguments.next().map(String::as_str) {
+        Some("call") => Bench::Call,
+        Some("crypto") => Bench::Crypto,
+        _ => bail!(USAGE),
+    };
+    let mut options = Options { bench, json: false, seconds: SECONDS };
     while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--json" => options.json = true,
-            "--seconds" => options.seconds = arguments.next().context(USAGE)?.parse().context(USAGE)?,
+        match (argument.as_str(), &options.bench) {
+            ("--json", _) => options.json = true,
+            ("--seconds", Bench::Call) => options.seconds = arguments.next().context(USAGE)?.parse().context(USAGE)?,
             _ => bail!(USAGE),
         }
     }
@@ -46,13 +67,20 @@ fn options() -> Result<Options> {
 }
 
 fn run(options: &Options) -> Result<ExitCode> {
-    let report = call::measure(options.seconds)?;
-    print!("{}", report.table());
+    let (table, json, misses) = match options.bench {
+        Bench::Call => {
+            let report = call::measure(options.seconds)?;
+            (report.table(), report.json(), report.misses())
+        }
+        Bench::Crypto => {
+            let costs = crypto::measure()?;
+            (costs.table(), costs.json(), costs.misses())
+        }
+    };
+    print!("{table}");
     if options.json {
-        println!("{}", report.json());
+        println!("{json}");
     }
-    for miss in report.misses() {
-        eprintln!("bench: {miss}");
-    }
-    Ok(if report.misses().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    misses.iter().for_each(|miss| eprintln!("bench: {miss}"));
+    Ok(if misses.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
