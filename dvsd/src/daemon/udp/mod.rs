@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, RawFd};
 
 use anyhow::Context;
+use dvsd::time::Instant;
 use dvsd::wire::{DEFAULT_PORT, kind};
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -22,11 +23,13 @@ mod multicast;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod thinning;
 
 pub(crate) use bind::PortTaken;
 
 use multicast::{Multicast, Way};
 use sources::Sources;
+use thinning::Thinning;
 
 /// The socket, which local address each peer speaks to, and the groups it is in.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub(crate) struct Udp {
     local: SocketAddr,
     fell_back: bool,
     sources: Sources,
+    thinning: Thinning,
     /// `None`: nothing is sent to groups, and none is joined.
     multicast: Option<Multicast>,
 }
@@ -60,7 +64,8 @@ impl Udp {
         let (socket, fell_back) = bind::open(listen, port, taken)?;
         let local = socket.local_addr()?.as_socket().context("the socket has no address")?;
         let (sources, multicast) = (Sources::default(), None);
-        Ok(Self { socket: Readable::new(socket)?, local, fell_back, sources, multicast })
+        let thinning = Thinning::default();
+        Ok(Self { socket: Readable::new(socket)?, local, fell_back, sources, thinning, multicast })
     }
 
     /// The address the socket is bound to.
@@ -115,6 +120,25 @@ impl Udp {
                 Err(error) => tracing::debug!(%error, "receive"),
             }
         }
+    }
+
+    /// To be told after every reading whether the kernel's queue was empty then: if it never is, strangers are heard less.
+    pub(crate) fn observe(&mut self, empty: bool, now: Instant) {
+        if let Some(level) = self.thinning.observe(empty, now) {
+            thinning::apply(self.socket.get(), level);
+        }
+    }
+
+    /// Listens to strangers again if it is time.
+    pub(crate) fn ease(&mut self, now: Instant) {
+        if let Some(level) = self.thinning.ease(now) {
+            thinning::apply(self.socket.get(), level);
+        }
+    }
+
+    /// When [`ease`](Self::ease) has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.thinning.due()
     }
 
     /// Sends one datagram; to a group, by every interface that leads to it. Errors are the network's business: they
