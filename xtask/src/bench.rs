@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `cargo xtask bench`: a call beside the least that a call can cost, and what cryptography costs, measured by `dvs-bench`.
+//! `cargo xtask bench`, by `dvs-bench`: a call beside the least that a call can cost, how long its set-up takes, and what
+//! cryptography costs.
 
 use std::process::{Command, ExitCode};
 
@@ -12,11 +13,20 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
             require(&[BUILD, SPEECH])?;
             step(cargo().args(["build", "--release", "--bin", "dvsd", "--bin", "dvs-bench"]))?;
         }
+        Some("setup") => {
+            require(&[BUILD])?;
+            step(cargo().args(["build", "--release", "--bin", "dvs-bench"]))?;
+        }
         Some("crypto") => {
             require(&[BUILD, COUNTING])?;
             step(cargo().args(["build", "--release", "--bin", "dvs-bench"]))?;
         }
-        _ => return Err("usage: cargo xtask bench call [--json] [--seconds N] | bench crypto [--json]".to_owned()),
+        _ => {
+            return Err(
+                "usage: cargo xtask bench call [--json] [--seconds N] | bench setup [--json] | bench crypto [--json]"
+                    .to_owned(),
+            );
+        }
     }
     let mut bench = Command::new(target_directory().join("release/dvs-bench"));
     bench.args(arguments);

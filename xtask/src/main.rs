@@ -7,9 +7,12 @@
 mod bench;
 mod chroot;
 mod demo;
+mod explore;
 mod formal;
 mod fuzz;
 mod install;
+mod mutants;
+mod mutate;
 mod packages;
 mod run;
 mod sim;
@@ -29,6 +32,14 @@ cargo xtask COMMAND
   test [FILTER]                      All tests, or those whose name contains FILTER. As root also those that make
                                      networks and boot machines of their own.
   bench call [--json] [--seconds N]  One call's processor time and delay beside the least a call can cost.
+  bench setup [--json]               How long it takes from dialling until it rings, on good and bad networks in virtual time.
+  explore [OPTIONS]                  Every state that the calls of two and of three daemons can reach together.
+                                       --states N   distinct states in each of both (1000000)
+                                       --depth N    or what a run may count: a command 3, what happens of itself 1
+                                       --walks N    then random runs; --dials N  then crossing dials of whole nodes
+                                       --seed S     the same seed gives the same runs and dials (1)
+                                       --json       a JSON object as the last line
+  explore --planted [--states N]     Whether that finds flaws planted in a copy of the source.
   bench crypto [--json]              Instructions of a handshake and of a media packet, and allocations per packet.
   sim --nodes N[,N...] [OPTIONS]     What lookups cost among N nodes in virtual time, beside the least they can cost.
                                        --lookups M        lookups measured (10000)
@@ -44,6 +55,7 @@ cargo xtask COMMAND
                                        --json             a JSON object as the last line
   sim --table [--million]            The table of all of that, from 1000 to 100000 or 1000000 nodes, in Markdown.
   fuzz [--seconds N] [TARGET]        Every fuzz target, or one, for N seconds each (600).
+  mutate [--list] [--json] [FLAW...] Whether the tests of known flaws notice these flaws, planted one by one.
   formal [--json]                    The handshake's model and broken variants of it, checked by Verifpal.
   install [--root DIR] [--from DIR]  Builds DVS and installs it on this machine with its units, users and directories.
                                        --root  only puts the files below DIR, for packages
@@ -73,9 +85,11 @@ fn dispatch(command: &str, arguments: &[String]) -> Outcome<ExitCode> {
         "demo" => demo::run(arguments),
         "test" => test::run(arguments),
         "bench" => bench::run(arguments),
+        "explore" => explore::run(arguments),
         "sim" => sim::run(arguments),
         "formal" => formal::run(arguments),
         "fuzz" => fuzz::run(arguments),
+        "mutate" => mutate::run(arguments),
         "chroot" => chroot::run(arguments),
         "install" => install::install(arguments),
         "uninstall" => install::uninstall(arguments),

@@ -16,12 +16,12 @@ use crate::wire::control::Reason;
 /// All calls of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Calls {
-    config: CallConfig,
+    pub(super) config: CallConfig,
     /// Our own IDs: of two crossed dials the lower ID's goes on.
     pub(super) own: BTreeMap<LocalId, NodeId>,
     pub(super) live: BTreeMap<CallKey, Call>,
     pub(super) past: Past,
-    last_number: u32,
+    pub(super) last_number: u32,
     pub(super) events: VecDeque<CallEvent>,
     /// After [`Calls::end_all`] nothing begins any more.
     pub(super) closing: bool,

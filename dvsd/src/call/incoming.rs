@@ -135,8 +135,12 @@ fn refusal_delay(random: &mut Random) -> Duration {
 }
 
 impl Call {
-    /// The peer has given this call up for a new one.
-    fn replaced(&mut self, desk: &Desk<'_>) {
+    /// The peer has given this call up for a new one. If it was answered the peer is told even so: an invitation that
+    /// was under way for long may be older than the call it ends, and nothing else would end that one over there.
+    fn replaced(&mut self, desk: &mut Desk<'_>) {
+        if self.phase == Phase::Talking {
+            self.send(Frame::CallTerminate { call_id: self.call_id, reason: Reason::PeerRestarted }, desk);
+        }
         let cause = match self.phase {
             Phase::Ending(cause) => cause,
             _ => self.unanswered(EndCause::PeerRestarted),

@@ -44,6 +44,7 @@ mod callee;
 mod caller;
 mod calls;
 mod commands;
+mod essence;
 mod incoming;
 mod past;
 mod queue;

@@ -17,13 +17,13 @@ pub(super) struct Past {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Entry {
-    key: CallKey,
-    call_id: u32,
-    attempt: u8,
+pub(super) struct Entry {
+    pub(super) key: CallKey,
+    pub(super) call_id: u32,
+    pub(super) attempt: u8,
     /// What the caller was told at last; `None` when there is nothing to repeat.
-    reply: Option<Frame>,
-    since: Instant,
+    pub(super) reply: Option<Frame>,
+    pub(super) since: Instant,
 }
 
 impl Entry {
@@ -53,6 +53,11 @@ impl Past {
         let same = |entry: &&Entry| (entry.key, entry.call_id) == (key, call_id) && !entry.is_old(now);
         let entry = self.entries.iter().find(same)?;
         (!entry.may_try_again(attempt, now)).then(|| entry.reply.clone())
+    }
+
+    /// All of them, oldest first.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 }
 

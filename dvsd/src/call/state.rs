@@ -78,7 +78,7 @@ pub(super) struct Call {
     /// When the phase has lasted too long.
     pub(super) deadline: Option<Deadline>,
     /// What of that concerns users: the next try, the end of a place in a queue.
-    until: Option<Now>,
+    pub(super) until: Option<Now>,
     pub(super) consent: Option<Consent>,
     pub(super) held_here: bool,
     pub(super) held_there: bool,
@@ -93,16 +93,16 @@ pub(super) struct Call {
     /// Ended by the loss of its session alone: the same invitation on another session rings anew.
     pub(super) may_return: bool,
     /// Whether the last media event was a start.
-    media: bool,
+    pub(super) media: bool,
     /// Whether the session was told to watch closely; a new one has not been.
     pub(super) watched: bool,
     pub(super) started: Now,
     pub(super) answered: Option<Now>,
-    ended: Option<Now>,
+    pub(super) ended: Option<Now>,
     pub(super) found_after: Option<Duration>,
     pub(super) rang_after: Option<Duration>,
     /// What clients were shown last.
-    shown: Option<CallView>,
+    pub(super) shown: Option<CallView>,
 }
 
 impl Call {

@@ -11,7 +11,7 @@ use crate::wire::control::{Frame, Reason};
 
 /// How often a peer may resume a call it holds within [`RESUME_WINDOW`]; beyond, the call stays held.
 const MAX_RESUMES: u8 = 10;
-const RESUME_WINDOW: Duration = Duration::from_secs(10);
+pub(super) const RESUME_WINDOW: Duration = Duration::from_secs(10);
 
 impl Call {
     /// Answered.
@@ -89,6 +89,7 @@ impl Call {
     }
 
     /// The session was lost, or is back. Ringing and waiting go on meanwhile; their own limits hold.
+    /// A call that is answered before the session is back waits for it like any other.
     pub(super) fn set_lost(&mut self, lost: bool, desk: &Desk<'_>) {
         let changed = self.lost != lost;
         self.lost = lost;
@@ -105,8 +106,7 @@ impl Call {
             Phase::Caller(Caller::Lookup | Caller::Connecting) | Phase::Ended(_) => {}
             Phase::Ending(cause) => self.end(cause, desk),
             // Another session should take over; every state but Talking has its limit already.
-            Phase::Talking if replaced => self.set_lost(true, desk),
-            _ if replaced => {}
+            _ if replaced => self.set_lost(true, desk),
             _ => {
                 self.may_return =
                     matches!(self.phase, Phase::Callee(callee) if !matches!(callee, Callee::Refusing { .. }));

@@ -21,6 +21,9 @@ use super::sessions::{Local, Sessions};
 use super::slots::Tenant;
 use super::{Drop, SessionEvent, SessionId};
 
+/// The initiator repeats HS_AUTH after 250 ms, a tenth more or less, so one that comes sooner is the first and tells the
+/// round-trip time. A later one may be a repeat.
+const FIRST_AUTH: Duration = Duration::from_millis(225);
 /// How long a half-open handshake is kept, and a completed one remembered for its duplicates.
 const LIFETIME: Duration = Duration::from_secs(10);
 /// How often HS_RESP is sent again for a repeated HS_INIT.
@@ -252,7 +255,8 @@ impl Sessions {
         let done =
             Completed { path: open.path, init: open.init, auth: sha256(&[auth]), session: id, until: now + LIFETIME };
         self.completed.insert(*sid, done);
-        let rtt = (open.repeats == 0).then(|| now.since(open.sent));
+        let took = now.since(open.sent);
+        let rtt = (open.repeats == 0 && took < FIRST_AUTH).then_some(took);
         let birth = Birth {
             id,
             local: open.local,

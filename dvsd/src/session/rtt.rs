@@ -7,6 +7,9 @@ use core::time::Duration;
 pub(super) const RTO_MIN: Duration = Duration::from_millis(200);
 /// Also the bound after backing off.
 pub(super) const RTO_MAX: Duration = Duration::from_secs(2);
+/// So often a message is sent before the timeout grows: what is rare on a path without congestion, and what a call
+/// that is being set up on a bad one depends on.
+const QUICK: u32 = 3;
 /// The timeout before anything was measured.
 const RTO_INITIAL: Duration = Duration::from_millis(500);
 
@@ -39,11 +42,12 @@ impl Rtt {
         self.estimate.map(|estimate| estimate.smoothed)
     }
 
-    /// The timeout of a message sent `tries` times already, at least once: half as long again with each try.
+    /// The timeout of a message sent `tries` times already, at least once: half as long again with each try after the
+    /// first [`QUICK`].
     pub(super) fn timeout(&self, tries: u32) -> Duration {
         let base = self.estimate.map_or(RTO_INITIAL, |estimate| estimate.smoothed + estimate.variation * 4);
         let mut timeout = base.clamp(RTO_MIN, RTO_MAX);
-        for _ in 1..tries.min(16) {
+        for _ in QUICK..tries.min(16) {
             timeout = (timeout * 3 / 2).min(RTO_MAX);
         }
         timeout
@@ -62,7 +66,8 @@ mod tests {
         rtt.sample(ms(10));
         assert_eq!(rtt.timeout(1), ms(200));
         rtt.sample(ms(10));
-        assert_eq!((rtt.smoothed(), rtt.timeout(2), rtt.timeout(3)), (Some(ms(10)), ms(300), ms(450)));
+        assert_eq!((rtt.smoothed(), rtt.timeout(3)), (Some(ms(10)), ms(200)));
+        assert_eq!((rtt.timeout(4), rtt.timeout(5)), (ms(300), ms(450)));
         let mut slow = Rtt::default();
         slow.sample(ms(300));
         assert_eq!((slow.timeout(1), slow.timeout(20)), (ms(900), ms(2_000)));

@@ -27,6 +27,8 @@ use super::rekey::REKEY_AFTER;
 use super::slots::{Slots, Tenant};
 use super::{ConnectError, Drop, SessionEvent, SessionId, SessionStats};
 
+mod doubted;
+
 /// How long a peer that broke the protocol is not listened to.
 const PENALTY: Duration = Duration::from_secs(600);
 
@@ -147,43 +149,6 @@ impl Sessions {
         self.begin_dial(local, peer, paths, now, random);
     }
 
-    /// As [`connect`](Self::connect), but although there is a session: the peer may have forgotten it. Whichever answers
-    /// first is used; an answer in the old one ends the attempt.
-    pub fn connect_beside(
-        &mut self,
-        session: SessionId,
-        paths: &[(Path, Option<Duration>)],
-        now: Now,
-        random: &mut Random,
-    ) {
-        let session = self.current(session).and_then(|id| self.sessions.get(&id));
-        if let Some((local, peer)) = session.map(|session| (session.local, session.peer.id())) {
-            self.begin_dial(local, peer, paths, now, random);
-        }
-    }
-
-    fn begin_dial(
-        &mut self,
-        local: LocalId,
-        peer: NodeId,
-        paths: &[(Path, Option<Duration>)],
-        now: Now,
-        random: &mut Random,
-    ) {
-        if let Some(dial) = self.dials.get_mut(&(local, peer)) {
-            dial.add(paths, now.mono);
-            dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
-            return;
-        }
-        if paths.is_empty() || !self.locals.contains_key(&local) {
-            self.connect_failed(local, peer, ConnectError::NoPath);
-            return;
-        }
-        let mut dial = Dial::new(paths, self.versions, now.mono);
-        dial.handle_timeout(peer, now.mono, random, &mut self.transmits);
-        self.dials.insert((local, peer), dial);
-    }
-
     /// Whether an attempt to reach `peer` is under way, up to its last step.
     pub fn is_connecting(&self, local: LocalId, peer: NodeId) -> bool {
         self.dials.contains_key(&(local, peer)) || self.session_of(local, peer).is_some()
@@ -242,14 +207,12 @@ impl Sessions {
         let proof = session.proof;
         let received = session.receive(path, &header, datagram, &mut self.buffers, now);
         let proven = session.proof != proof;
-        let ending = session.is_ending(now);
         let dropped = received.as_ref().err().copied();
         let arrived = Arrived { path, header, length: datagram.len(), dropped };
         let moved = session.note_path(&arrived, now, random, &mut self.transmits);
         let news = SessionEvent::PathChanged { session: id, path: session.path() };
         let is_told = moved && session.is_primary();
         self.events.extend(is_told.then_some(news));
-        let (local, peer) = (session.local, session.peer.id());
         let result = match received {
             Ok((received, recovered)) => {
                 self.deliver(id, received, recovered, now);
@@ -262,10 +225,7 @@ impl Sessions {
             Err(drop) => return Err(drop),
         };
         if proven {
-            if !ending {
-                self.dials.remove(&(local, peer));
-            }
-            self.settle(local, peer, now);
+            self.heard_of(id, now);
         }
         self.tend_keys(id, now, random);
         let held = self.sessions.get_mut(&id).map(Session::release).unwrap_or_default();
@@ -274,6 +234,16 @@ impl Sessions {
             session.flush(now, &mut self.jitter, &mut self.transmits);
         }
         result
+    }
+
+    /// The peer has proven that it has the session `id`.
+    fn heard_of(&mut self, id: SessionId, now: Instant) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let (local, peer) = (session.local, session.peer.id());
+        if !session.is_ending(now) {
+            self.dials.remove(&(local, peer));
+        }
+        self.settle(local, peer, now);
     }
 
     fn deliver(&mut self, id: SessionId, received: Received, recovered: bool, now: Instant) {
@@ -507,27 +477,6 @@ impl Sessions {
     pub fn misbehaved(&mut self, session: SessionId, now: Now) {
         if let Some(id) = self.current(session) {
             self.strike(id, now.mono);
-        }
-    }
-
-    /// There is reason to doubt that the peer is still there, or hears us: heartbeats go out quickly, and
-    /// [`SessionEvent::Silent`] follows if nothing is heard for a second. So a peer also learns at once that our own
-    /// address has changed.
-    pub fn doubt(&mut self, session: SessionId, now: Now) {
-        let Some(id) = self.current(session) else { return };
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.doubt(now.mono, &mut self.jitter);
-            session.flush(now.mono, &mut self.jitter, &mut self.transmits);
-        }
-    }
-
-    /// Challenges `paths`, at most 16 at a time, each for 3 s: the peer of this session, which is not heard any more, may
-    /// be there. The first that answers is used, and [`SessionEvent::PathChanged`] says so.
-    pub fn challenge(&mut self, session: SessionId, paths: &[Path], now: Now, random: &mut Random) {
-        let Some(id) = self.current(session) else { return };
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.challenge(paths, now.mono, random);
-            session.flush(now.mono, &mut self.jitter, &mut self.transmits);
         }
     }
 

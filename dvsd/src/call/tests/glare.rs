@@ -8,8 +8,13 @@ use super::*;
 fn assert_joined(pair: &Pair, seed: u64) {
     assert_eq!(pair.states(), [State::Active; 2], "seed {seed}");
     assert_eq!(pair.media(), [true; 2], "seed {seed}");
-    let [a, b] = [0, 1].map(|end| pair.ends[end].calls.calls().count());
+    let [a, b] = [0, 1].map(|end| pair.ends[end].views.values().filter(|view| is_between(pair, end, view)).count());
     assert_eq!((a, b), (1, 1), "seed {seed}");
+}
+
+/// Whether `view` is a call of `end` with the other, and not over.
+fn is_between(pair: &Pair, end: usize, view: &CallView) -> bool {
+    view.key == pair.ends[end].key && view.state != State::Ended
 }
 
 /// Dials from both ends, the second `apart` after the first, unless the second is in the call already.
@@ -33,7 +38,7 @@ fn crossed_dials_join_within_a_round_trip() {
 }
 
 #[test]
-fn of_two_crossed_calls_the_lower_ids_goes_on() {
+fn d35_of_two_crossed_calls_the_lower_ids_goes_on() {
     let mut pair = Pair::connected();
     pair.dial(1);
     pair.dial(0);
@@ -56,7 +61,7 @@ fn an_invitation_that_lost_does_not_come_back_minutes_later() {
 }
 
 #[test]
-fn dialling_a_peer_that_rings_here_answers_it() {
+fn d36_dialling_a_peer_that_rings_here_answers_it() {
     let mut pair = Pair::connected();
     pair.dial(0);
     pair.run(secs(1));
@@ -78,7 +83,7 @@ fn dialling_a_peer_that_rings_unheard_answers_it_too() {
 }
 
 #[test]
-fn an_invitation_from_a_peer_still_searched_for_is_answered_whatever_the_ids() {
+fn d36_an_invitation_from_a_peer_still_searched_for_is_answered_whatever_the_ids() {
     for (first, second) in [(0, 1), (1, 0)] {
         let mut pair = Pair::new(3);
         pair.dial(second);
@@ -94,7 +99,7 @@ fn an_invitation_from_a_peer_still_searched_for_is_answered_whatever_the_ids() {
 }
 
 #[test]
-fn ten_thousand_crossed_dials_all_join() {
+fn f18_ten_thousand_crossed_dials_all_join() {
     let mut random = Random::seeded(12);
     for seed in 0..10_000 {
         let mut pair = Pair::new(seed);
@@ -125,5 +130,70 @@ fn crossed_dials_join_although_their_session_is_replaced() {
         }
         pair.run(secs(4));
         assert_joined(&pair, seed);
+    }
+}
+
+/// End 1 talks to a third, so that end 0 hears "busy"; then end 1 dials end 0, at any moment.
+fn dial_each_other_around_busy(pair: &mut Pair, options: DialOptions, random: &mut Random) {
+    pair.engage(1);
+    pair.dial_with(0, options);
+    pair.run(Duration::from_micros(random.below(40_000_000)));
+    if random.below(3) == 0 {
+        pair.replace_session(random);
+    }
+    match random.below(3) {
+        0 => pair.release(1),
+        _ => drop(pair.act(1, |calls, _, now| calls.hold(None, Some(true), now))),
+    }
+    pair.run(Duration::from_micros(random.below(100_000)));
+    pair.dial(1);
+}
+
+#[test]
+fn f18_d36_whoever_is_told_busy_waits_or_tries_again_and_is_dialled_is_talked_to() {
+    let mut random = Random::seeded(14);
+    let mut answered = 0;
+    for seed in 0..5_000 {
+        let mut pair = Pair::connected();
+        pair.delay = Duration::from_micros(random.below(100_000));
+        let options = DialOptions { tries: Some(2 + random.below(19) as u8), wait: random.below(2) == 0 };
+        dial_each_other_around_busy(&mut pair, options, &mut random);
+        pair.run(secs(4));
+        assert_joined(&pair, seed);
+        answered += usize::from(pair.ends[1].views.len() == 2);
+    }
+    assert!(answered > 4_000, "most are the call that was there: {answered}");
+}
+
+#[test]
+fn f18_d36_a_peer_that_forgot_us_and_dials_is_answered_by_whoever_waits_for_it() {
+    let frame = |wait| match wait {
+        None => Vec::new(),
+        Some(false) => vec![true],
+        Some(true) => vec![true, false],
+    };
+    for (own, peer) in [(0, 1), (1, 0)] {
+        for wait in [None, Some(false), Some(true)] {
+            let mut pair = Pair::connected();
+            pair.dial_with(own, DialOptions { tries: Some(9), wait: wait.is_some() });
+            let Frame::CallInitiate { call_id, .. } = pair.ends[own].sent.last().cloned().unwrap_or_else(|| {
+                pair.run(Duration::ZERO);
+                pair.ends[own].sent[0].clone()
+            }) else {
+                panic!("no invitation")
+            };
+            pair.later.clear();
+            pair.schedule(pair.now, Later::Frame(own, Frame::CallBusy { call_id, can_wait: true, ttw: 120 }));
+            for ok in frame(wait).into_iter().skip(1) {
+                pair.schedule(pair.now, Later::Frame(own, Frame::CallWaitingReply { call_id, ok: !ok, ttw: 120 }));
+            }
+            pair.run(Duration::ZERO);
+            pair.later.clear();
+            let expected = if wait == Some(true) { State::Waiting } else { State::Busy };
+            assert_eq!(pair.ends[own].last().state, expected);
+            pair.dial(peer);
+            pair.run(secs(1));
+            assert_joined(&pair, 0);
+        }
     }
 }

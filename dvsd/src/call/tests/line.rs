@@ -4,34 +4,34 @@
 use super::*;
 
 /// A daemon, and a peer's frames fed to it by hand.
-struct Line {
-    calls: Calls,
-    now: Instant,
-    random: Random,
+pub(super) struct Line {
+    pub(super) calls: Calls,
+    pub(super) now: Instant,
+    pub(super) random: Random,
 }
 
-const ANNA: CallKey = CallKey { local: LocalId(0), peer: NodeId([7; 20]) };
-const BERT: CallKey = CallKey { local: LocalId(0), peer: NodeId([8; 20]) };
-const CONTACT: Verdict = Verdict::Ring { contact: true };
-const STRANGER: Verdict = Verdict::Ring { contact: false };
+pub(super) const ANNA: CallKey = CallKey { local: LocalId(0), peer: NodeId([7; 20]) };
+pub(super) const BERT: CallKey = CallKey { local: LocalId(0), peer: NodeId([8; 20]) };
+pub(super) const CONTACT: Verdict = Verdict::Ring { contact: true };
+pub(super) const STRANGER: Verdict = Verdict::Ring { contact: false };
 
-fn invite(call_id: u32, attempt: u8) -> Frame {
+pub(super) fn invite(call_id: u32, attempt: u8) -> Frame {
     Frame::CallInitiate { call_id, attempt, max_tries: 3 }
 }
 
-fn replied(call_id: u32, ok: bool, reason: Reason) -> Frame {
+pub(super) fn replied(call_id: u32, ok: bool, reason: Reason) -> Frame {
     Frame::CallInitiateReply { call_id, ok, reason }
 }
 
 impl Line {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut calls = Calls::new(CallConfig::default());
         calls.add_local(LocalId(0), NodeId([1; 20]));
         Self { calls, now: Instant::ZERO, random: Random::seeded(1) }
     }
 
     /// Anna called, and was answered.
-    fn talking_to_anna() -> Self {
+    pub(super) fn talking_to_anna() -> Self {
         let mut line = Self::new();
         line.frame(ANNA, invite(1, 1), CONTACT);
         line.calls.answer(None, at(line.now)).unwrap();
@@ -39,34 +39,34 @@ impl Line {
         line
     }
 
-    fn events(&mut self) -> Vec<CallEvent> {
+    pub(super) fn events(&mut self) -> Vec<CallEvent> {
         core::iter::from_fn(|| self.calls.poll_event()).collect()
     }
 
-    fn sent(&mut self) -> Vec<Frame> {
+    pub(super) fn sent(&mut self) -> Vec<Frame> {
         let frame = |event| if let CallEvent::Send { frame, .. } = event { Some(frame) } else { None };
         self.events().into_iter().filter_map(frame).collect()
     }
 
     /// What is sent in reply to a frame.
-    fn frame(&mut self, key: CallKey, frame: Frame, verdict: Verdict) -> Vec<Frame> {
+    pub(super) fn frame(&mut self, key: CallKey, frame: Frame, verdict: Verdict) -> Vec<Frame> {
         self.calls.handle_frame(key, frame, || verdict, at(self.now), &mut self.random);
         self.sent()
     }
 
-    fn pass(&mut self, time: Duration) -> Vec<Frame> {
+    pub(super) fn pass(&mut self, time: Duration) -> Vec<Frame> {
         self.now = self.now + time;
         self.calls.handle_timeout(at(self.now));
         self.sent()
     }
 
-    fn states(&self) -> Vec<State> {
+    pub(super) fn states(&self) -> Vec<State> {
         self.calls.calls().map(|call| call.state).collect()
     }
 }
 
 #[test]
-fn a_second_contact_hears_busy_and_is_noted() {
+fn f26_a_second_contact_hears_busy_and_is_noted() {
     let mut line = Line::talking_to_anna();
     line.calls.handle_frame(BERT, invite(2, 1), || CONTACT, at(line.now), &mut line.random);
     let events = line.events();
@@ -103,7 +103,7 @@ fn while_one_rings_a_second_does_not() {
 }
 
 #[test]
-fn an_invitation_that_comes_again_gets_the_same_reply_and_nothing_else() {
+fn d34_an_invitation_that_comes_again_gets_the_same_reply_and_nothing_else() {
     let mut line = Line::new();
     assert_eq!(line.frame(ANNA, invite(1, 1), CONTACT), [replied(1, true, Reason::Normal)]);
     assert_eq!(line.frame(ANNA, invite(1, 1), Verdict::Reject), [replied(1, true, Reason::Normal)]);
@@ -145,16 +145,17 @@ fn a_further_attempt_after_busy_is_decided_anew() {
 }
 
 #[test]
-fn a_new_invitation_of_the_same_peer_ends_the_old_call() {
+fn d34_a_new_invitation_of_the_same_peer_ends_the_old_call() {
     let mut line = Line::talking_to_anna();
-    assert_eq!(line.frame(ANNA, invite(9, 1), CONTACT), [replied(9, true, Reason::Normal)]);
+    let left = Frame::CallTerminate { call_id: 1, reason: Reason::PeerRestarted };
+    assert_eq!(line.frame(ANNA, invite(9, 1), CONTACT), [left, replied(9, true, Reason::Normal)]);
     assert_eq!(line.states(), [State::Alerting]);
     assert_eq!(line.frame(ANNA, invite(1, 1), CONTACT), []);
     assert_eq!(line.states(), [State::Alerting]);
 }
 
 #[test]
-fn frames_about_unknown_calls_are_answered_so_that_the_peer_learns() {
+fn d33_frames_about_unknown_calls_are_answered_so_that_the_peer_learns() {
     let mut line = Line::new();
     let unknown = Frame::CallTerminate { call_id: 5, reason: Reason::PeerRestarted };
     for (frame, reply) in [
@@ -182,7 +183,7 @@ fn frames_about_unknown_calls_are_answered_so_that_the_peer_learns() {
 }
 
 #[test]
-fn a_peer_ends_only_its_own_call() {
+fn f09_p07_a_peer_ends_only_its_own_call() {
     let mut line = Line::talking_to_anna();
     let end = Frame::CallTerminate { call_id: 1, reason: Reason::Normal };
     assert_eq!(line.frame(BERT, end, CONTACT), [Frame::CallTerminateReply { call_id: 1, ok: false }]);

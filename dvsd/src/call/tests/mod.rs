@@ -10,11 +10,20 @@ use crate::random::Random;
 use crate::time::{Instant, Now};
 use crate::wire::control::Reason;
 
+mod busy;
 mod crowd;
 mod exhaustive;
 mod glare;
 mod line;
+mod misbehaviour;
+mod queue;
 mod signalling;
+mod two_calls;
+
+/// Somebody who keeps an end of the link busy.
+const THIRD: NodeId = NodeId([7; 20]);
+/// The name of the third's call.
+const THIRDS_CALL: u32 = 0x3333;
 
 /// One way through the link, unless a test wants another.
 const DELAY: Duration = Duration::from_millis(20);
@@ -37,7 +46,10 @@ struct End {
     verdict: Verdict,
     /// Whether it has been told of a session.
     session: bool,
+    /// Media flows between the two ends.
     media: bool,
+    /// The call whose media flows, be it with somebody else.
+    sounding: Option<CallNumber>,
     /// How often media started.
     starts: u32,
     rung: bool,
@@ -60,6 +72,7 @@ impl End {
             verdict: Verdict::Ring { contact: true },
             session: false,
             media: false,
+            sounding: None,
             starts: 0,
             rung: false,
             views: BTreeMap::new(),
@@ -70,7 +83,22 @@ impl End {
     }
 
     fn last(&self) -> &CallView {
-        self.views.values().last().expect("a call")
+        self.views.values().rfind(|view| view.key == self.key).expect("a call")
+    }
+
+    /// The call with whoever keeps this end busy.
+    fn aside(&self) -> CallKey {
+        CallKey { peer: THIRD, ..self.key }
+    }
+
+    /// The states of all calls that are not over, the peer's first if its ID is the lower.
+    fn states(&self) -> Vec<State> {
+        self.calls.calls().map(|call| call.state).collect()
+    }
+
+    /// How many frames this end sent that are like `which`.
+    fn count(&self, which: impl Fn(&Frame) -> bool) -> usize {
+        self.sent.iter().filter(|frame| which(frame)).count()
     }
 }
 
@@ -135,10 +163,53 @@ impl Pair {
     }
 
     fn dial(&mut self, end: usize) {
+        self.dial_with(end, DialOptions::default());
+    }
+
+    fn dial_with(&mut self, end: usize, options: DialOptions) {
         let (now, key) = (self.now(), self.ends[end].key);
         let End { calls, random, .. } = &mut self.ends[end];
-        calls.dial(key, DialOptions::default(), now, random).expect("the line is free");
+        calls.dial(key, options, now, random).expect("the line is free");
         self.drain(end);
+    }
+
+    /// A frame from the third to one end.
+    fn third_says(&mut self, end: usize, frame: Frame) {
+        let (now, key) = (self.now(), self.ends[end].aside());
+        let End { calls, random, .. } = &mut self.ends[end];
+        calls.handle_frame(key, frame, || Verdict::Ring { contact: true }, now, random);
+        self.drain(end);
+    }
+
+    /// One end talks to the third.
+    fn engage(&mut self, end: usize) {
+        let now = self.now();
+        self.third_says(end, Frame::CallInitiate { call_id: THIRDS_CALL, attempt: 1, max_tries: 1 });
+        let number = self.ends[end].calls.calls().find(|call| call.key.peer == THIRD).map(|call| call.number);
+        self.ends[end].calls.answer(number, now).expect("the third rings");
+        self.drain(end);
+    }
+
+    /// The third hangs up.
+    fn release(&mut self, end: usize) {
+        self.third_says(end, Frame::CallTerminate { call_id: THIRDS_CALL, reason: Reason::Normal });
+    }
+
+    /// What the user of one end does, and whether it worked.
+    fn act<T, E>(
+        &mut self,
+        end: usize,
+        act: impl FnOnce(&mut Calls, Option<CallNumber>, Now) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (now, key) = (self.now(), self.ends[end].key);
+        let number = self.ends[end].calls.calls().find(|call| call.key == key).map(|call| call.number);
+        let outcome = act(&mut self.ends[end].calls, number, now);
+        self.drain(end);
+        outcome
+    }
+
+    fn wait(&mut self, end: usize, on: bool) -> Result<CallNumber, CallError> {
+        self.act(end, |calls, number, now| calls.wait(number, on, now))
     }
 
     fn answer(&mut self, end: usize) {
@@ -214,6 +285,7 @@ impl Pair {
                     self.schedule(self.now + self.delay * 3, Later::SessionUp(1 - index));
                 }
                 CallEvent::Connect { .. } => {}
+                CallEvent::Send { key, .. } if key != end.key => {}
                 CallEvent::Send { frame, .. } => {
                     end.sent.push(frame.clone());
                     let other = &mut self.ends[1 - index];
@@ -221,17 +293,17 @@ impl Pair {
                     let arrival = other.last_arrival;
                     self.schedule(arrival, Later::Frame(1 - index, frame));
                 }
-                CallEvent::StartMedia { .. } => {
-                    assert!(!end.media, "started twice");
-                    end.media = true;
+                CallEvent::StartMedia { key, number, .. } => {
+                    assert_eq!(end.sounding.replace(number), None, "two calls sound");
+                    end.media |= key == end.key;
                     end.starts += 1;
                 }
-                CallEvent::StopMedia { .. } => {
-                    assert!(end.media, "stopped twice");
-                    end.media = false;
+                CallEvent::StopMedia { key, number } => {
+                    assert_eq!(end.sounding.take(), Some(number), "stopped twice");
+                    end.media &= key != end.key;
                 }
                 CallEvent::Changed(view) => {
-                    end.rung |= view.state == State::Alerting;
+                    end.rung |= view.key == end.key && view.state == State::Alerting;
                     end.views.insert(view.number, view);
                 }
                 CallEvent::Misbehaved { .. } => panic!("honest peers do not misbehave"),
@@ -283,7 +355,7 @@ impl Pair {
 
     /// Why the last call of each end is over.
     fn causes(&self) -> [Option<EndCause>; 2] {
-        [0, 1].map(|end| self.ends[end].last().cause.filter(|_| self.ends[end].calls.is_empty()))
+        [0, 1].map(|end| self.ends[end].last().cause.filter(|_| !self.ends[end].calls.is_live(self.ends[end].key)))
     }
 
     fn media(&self) -> [bool; 2] {

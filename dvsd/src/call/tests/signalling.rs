@@ -48,7 +48,7 @@ fn with_a_session_standing_the_invitation_leaves_at_once() {
 }
 
 #[test]
-fn a_declined_call_says_so() {
+fn d32_a_declined_call_says_so() {
     let mut pair = Pair::connected();
     pair.dial(0);
     pair.run(secs(1));
@@ -88,7 +88,7 @@ fn a_caller_who_hangs_up_leaves_a_missed_call() {
 }
 
 #[test]
-fn an_unwelcome_caller_hears_ringing_and_disturbs_nobody() {
+fn d31_an_unwelcome_caller_hears_ringing_and_disturbs_nobody() {
     let mut pair = Pair::connected();
     pair.ends[1].verdict = Verdict::Silent;
     pair.dial(0);
@@ -102,7 +102,7 @@ fn an_unwelcome_caller_hears_ringing_and_disturbs_nobody() {
 }
 
 #[test]
-fn a_rejected_caller_is_told_no_after_one_to_three_seconds() {
+fn d31_a_rejected_caller_is_told_no_after_one_to_three_seconds() {
     let mut pair = Pair::connected();
     pair.ends[1].verdict = Verdict::Reject;
     pair.dial(0);
@@ -114,7 +114,7 @@ fn a_rejected_caller_is_told_no_after_one_to_three_seconds() {
 }
 
 #[test]
-fn a_blocked_caller_gets_no_reply() {
+fn d31_a_blocked_caller_gets_no_reply() {
     let mut pair = Pair::connected();
     pair.ends[1].verdict = Verdict::Blocked;
     pair.dial(0);
@@ -187,6 +187,19 @@ fn a_hang_up_ends_here_even_if_nobody_confirms() {
 }
 
 #[test]
+fn d33_two_hang_ups_that_cross_confirm_each_other() {
+    let mut pair = Pair::talking();
+    pair.hangup(0);
+    pair.hangup(1);
+    assert_eq!(pair.states(), [State::Ending; 2]);
+    pair.run(DELAY);
+    assert_eq!(pair.causes(), [Some(EndCause::HungUp); 2]);
+    for end in &pair.ends {
+        assert!(matches!(end.sent.last(), Some(Frame::CallTerminateReply { ok: true, .. })));
+    }
+}
+
+#[test]
 fn while_one_call_ends_the_next_can_be_dialled() {
     let mut pair = Pair::talking();
     pair.hangup(0);
@@ -197,7 +210,7 @@ fn while_one_call_ends_the_next_can_be_dialled() {
 }
 
 #[test]
-fn on_hold_nobody_sends() {
+fn d39_on_hold_nobody_sends() {
     let mut pair = Pair::talking();
     pair.hold(0, true);
     pair.run(secs(1));
@@ -211,6 +224,22 @@ fn on_hold_nobody_sends() {
     pair.hold(1, false);
     pair.run(secs(1));
     assert_eq!(pair.media(), [true; 2]);
+}
+
+#[test]
+fn a_session_in_doubt_is_shown_until_the_peer_is_heard_again() {
+    let mut pair = Pair::talking();
+    for recover in [
+        |calls: &mut Calls, key, now| calls.session_unstable(key, false, now),
+        |calls: &mut Calls, key, now| calls.session_recovered(key, now),
+        |calls: &mut Calls, key, now| calls.session_moved(key, now),
+    ] {
+        pair.report(0, |calls, key, now| calls.session_unstable(key, true, now));
+        assert!(pair.ends[0].last().unstable);
+        assert_eq!((pair.states(), pair.media()), ([State::Active; 2], [true; 2]));
+        pair.report(0, recover);
+        assert!(!pair.ends[0].last().unstable);
+    }
 }
 
 #[test]
@@ -281,6 +310,20 @@ fn a_caller_that_restarted_does_not_leave_the_callee_ringing() {
     pair.restart(0);
     pair.run(secs(1));
     assert_eq!(pair.ends[1].last().cause, Some(EndCause::Missed));
+}
+
+#[test]
+fn whoever_is_left_for_an_older_invitation_of_the_same_peer_learns_so() {
+    let mut pair = Pair::connected();
+    pair.ends[1].verdict = Verdict::AutoAnswer;
+    pair.dial(0);
+    pair.run(secs(1));
+    assert_eq!(pair.states(), [State::Active; 2]);
+    // An invitation that the peer sent before it was started again, under way until now.
+    let late = Frame::CallInitiate { call_id: 1, attempt: 1, max_tries: 1 };
+    pair.schedule(pair.now, Later::Frame(1, late));
+    pair.run(secs(10));
+    assert!(pair.ends.iter().all(|end| end.calls.is_empty() && !end.media));
 }
 
 #[test]

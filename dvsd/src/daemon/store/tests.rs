@@ -315,13 +315,17 @@ fn what_cannot_be_written_is_reported_kept_and_written_later() {
     waiting.history.push_back(call(2));
     waiting.contacts.insert(contact(1).id, None);
     batch.contacts.insert(contact(1).id, Some(contact(1)));
+    batch.chosen = Chosen { do_not_disturb: Some(true), unknown_callers: Some(UnknownCallers::Ring) };
+    waiting.chosen.do_not_disturb = Some(false);
     waiting.restore(batch);
     assert_eq!(waiting.history, [call(1), call(2)]);
     assert_eq!(waiting.contacts[&contact(1).id], None);
     file.refuse_writes(false);
     file.write(&waiting).unwrap();
     drop(file);
-    assert_eq!(reopened(&path).history, [call(2), call(1)]);
+    let chosen = Chosen { do_not_disturb: Some(false), unknown_callers: Some(UnknownCallers::Ring) };
+    let loaded = reopened(&path);
+    assert_eq!((loaded.history, loaded.chosen), (vec![call(2), call(1)], chosen));
 }
 
 #[test]

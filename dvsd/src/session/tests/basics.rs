@@ -44,6 +44,22 @@ fn both_sides_measure_the_path() {
 }
 
 #[test]
+fn a_repeated_hs_auth_is_no_measure_of_the_path() {
+    let mut pair = Pair::new(5);
+    pair.dial(ALICE);
+    let peer = pair.ends[ALICE].id();
+    while pair.sent(ALICE, kind::HS_AUTH).len() < 2 {
+        // The first one gets lost.
+        pair.wire.retain(|flight| flight.datagram.first() != Some(&kind::HS_AUTH));
+        pair.run(ms(1));
+    }
+    pair.link.delay = Duration::from_secs(60);
+    pair.run(ms(100));
+    assert!(pair.ends[BOB].sessions.session_of(LOCAL, peer).is_some());
+    assert_eq!(pair.ends[BOB].sessions.stats(pair.session(BOB)).unwrap().rtt, None);
+}
+
+#[test]
 fn frames_arrive_once_and_in_order_both_ways_on_a_bad_link() {
     let mut pair = Pair::lossy(3, 20);
     pair.dial(ALICE);

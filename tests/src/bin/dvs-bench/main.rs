@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `call`: one call of DVS beside the least that a call can cost, on the same machine, sound cards and settings, in turns.
-//! `crypto`: what a handshake and a media packet cost. `cargo xtask bench` builds and runs it.
+//! `setup`: how long it takes from dialling until it rings, in virtual time. `crypto`: what a handshake and a media packet
+//! cost. `cargo xtask bench` builds and runs it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that shows what it does")]
 
@@ -11,8 +12,10 @@ mod report;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use dvs_tests::setup::Setup;
 
-const USAGE: &str = "usage: dvs-bench call [--json] [--seconds N] | dvs-bench crypto [--json]";
+const USAGE: &str =
+    "usage: dvs-bench call [--json] [--seconds N] | dvs-bench setup [--json] | dvs-bench crypto [--json]";
 /// For so long processor time is counted in each round, unless the command line says otherwise.
 const SECONDS: u32 = 8;
 
@@ -28,6 +31,7 @@ struct Options {
 /// What is measured.
 enum Bench {
     Call,
+    Setup,
     Crypto,
 }
 
@@ -51,6 +55,7 @@ fn options(arguments: &[String]) -> Result<Options> {
     let mut arguments = arguments.iter();
     let bench = match arguments.next().map(String::as_str) {
         Some("call") => Bench::Call,
+        Some("setup") => Bench::Setup,
         Some("crypto") => Bench::Crypto,
         _ => bail!(USAGE),
     };
@@ -66,11 +71,18 @@ fn options(arguments: &[String]) -> Result<Options> {
     Ok(options)
 }
 
+/// Calls with each loss whose set-up is timed.
+const RUNS: u64 = 2_000;
+
 fn run(options: &Options) -> Result<ExitCode> {
     let (table, json, misses) = match options.bench {
         Bench::Call => {
             let report = call::measure(options.seconds)?;
             (report.table(), report.json(), report.misses())
+        }
+        Bench::Setup => {
+            let setup = Setup::measure(RUNS);
+            (setup.table(), setup.json(), setup.misses())
         }
         Bench::Crypto => {
             let costs = crypto::measure()?;
