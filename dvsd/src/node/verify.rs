@@ -150,7 +150,7 @@ impl Node {
             Ok(reply) => reply.into_iter().for_each(|reply| self.sessions.send(session, &reply, now)),
             Err(Cheated) => {
                 self.count_drop("violation");
-                self.sessions.violated(session, now);
+                self.sessions.misbehaved(session, now);
             }
         }
         if changed {
