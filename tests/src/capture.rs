@@ -99,7 +99,7 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// The datagram in an IP packet without options of IPv6.
-fn udp(packet: &[u8]) -> Option<Datagram> {
+pub(crate) fn udp(packet: &[u8]) -> Option<Datagram> {
     const UDP: u8 = 17;
     let (source, destination, body): (IpAddr, IpAddr, &[u8]) = match packet.first()? >> 4 {
         4 if packet.get(9) == Some(&UDP) => {

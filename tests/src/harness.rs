@@ -45,6 +45,8 @@ pub struct Setup {
     pub unknown_callers: &'static str,
     /// How long a dialled call rings; `None` leaves the default.
     pub ring_seconds: Option<u64>,
+    /// How often sessions change their keys; `None` leaves the default.
+    pub rekey_seconds: Option<u64>,
     /// Log level.
     pub log: &'static str,
     /// Environment variables, for example `ALSA_CONFIG_PATH`.
@@ -64,6 +66,7 @@ impl Setup {
             auto_answer: false,
             unknown_callers: "ring",
             ring_seconds: None,
+            rekey_seconds: None,
             log: "info",
             environment: Vec::new(),
             settings: None,
@@ -88,10 +91,12 @@ impl Setup {
     fn text(&self) -> String {
         let quoted = |text: &dyn core::fmt::Display| format!("{:?}", text.to_string());
         let bootstrap: Vec<String> = self.bootstrap.iter().map(|address| quoted(address)).collect();
+        let mut network = vec![("listen", quoted(&self.listen)), ("bootstrap", format!("[{}]", bootstrap.join(", ")))];
+        network.extend(self.rekey_seconds.map(|seconds| ("rekey_seconds", seconds.to_string())));
         let [capture, playback] = &self.devices;
         let mut text = String::new();
         for (section, lines) in [
-            ("network", vec![("listen", quoted(&self.listen)), ("bootstrap", format!("[{}]", bootstrap.join(", ")))]),
+            ("network", network),
             (
                 "audio",
                 vec![("backend", quoted(&self.backend)), ("capture", quoted(capture)), ("playback", quoted(playback))],

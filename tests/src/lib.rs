@@ -10,6 +10,7 @@ pub mod clicks;
 pub mod cost;
 pub mod crossing;
 pub mod explore;
+pub mod flood;
 pub mod floor;
 pub mod gcc;
 pub mod handset;

@@ -215,6 +215,7 @@ fn the_state_of_the_overlay_is_these_bytes() {
         recent_ms: vec![7, 8],
         peers: vec![peer],
         bootstrap: 2,
+        handshakes_answered: 6,
         ..Network::default()
     };
     let bytes = encode(&ToClient::Reply { id: 5, outcome: Ok(Reply::Network(Box::new(network))) }).unwrap();
@@ -225,8 +226,8 @@ fn the_state_of_the_overlay_is_these_bytes() {
         &[0, 0, 0, 1, 1, b'd', 5],
         // role, observed addresses, NAT, size, waiting, searching, recent
         &[1, 1, 1, b'4', 0, 3, 0, 251, 0x2c, 1, 0, 0, 2, 7, 8],
-        // requests, punched, peers, bootstrap nodes
-        &[0, 0, 1, 1, b'p', 1, b'q', 3, 1, 250, 9, 1, 0, 2],
+        // requests, punched, peers, bootstrap nodes, handshakes answered
+        &[0, 0, 1, 1, b'p', 1, b'q', 3, 1, 250, 9, 1, 0, 2, 6],
     ];
     assert_eq!(payload(&bytes), golden.concat());
 }

@@ -54,6 +54,8 @@ pub struct Network {
     pub peers: Vec<Peer>,
     /// How many bootstrap nodes are configured.
     pub bootstrap: u32,
+    /// Handshakes of others that were answered since the start. Each costs public-key operations; the rate is bounded.
+    pub handshakes_answered: u64,
 }
 
 /// What a node does for others.

@@ -127,6 +127,7 @@ fn network() -> Network {
         punched: 3,
         peers: peers(),
         bootstrap: 2,
+        handshakes_answered: 7,
     }
 }
 

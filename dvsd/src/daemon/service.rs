@@ -162,7 +162,7 @@ impl Service {
 
     /// How long until something wants a timeout.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        let earliest = [self.deadline, self.nodes_file.due()].into_iter().flatten().min();
+        let earliest = [self.deadline, self.nodes_file.due(), self.world.udp.due()].into_iter().flatten().min();
         earliest.map(|at| at.since(clock::now().mono))
     }
 
@@ -173,6 +173,12 @@ impl Service {
 
     /// Reads what the socket has and hands it to the node. True if there may be more.
     pub(crate) fn receive(&mut self) -> bool {
+        let more = self.receive_batch();
+        self.world.udp.observe(!more, clock::now().mono);
+        more
+    }
+
+    fn receive_batch(&mut self) -> bool {
         let mut buffer = [0; RECEIVE_BUFFER];
         for _ in 0..MAX_BATCH {
             let Some(arrived) = self.world.udp.receive(&mut buffer) else { return false };
@@ -201,6 +207,7 @@ impl Service {
     /// A deadline has passed.
     pub(crate) fn timeout(&mut self) {
         self.input(Input::Timeout);
+        self.world.udp.ease(clock::now().mono);
         if self.nodes_file.is_due(clock::now().mono) {
             self.save_nodes();
         }

@@ -417,6 +417,11 @@ impl Node {
         self.sessions.stats(self.sessions.session_of(key.local, key.peer)?)
     }
 
+    /// Handshakes of others that were answered since the start. Each costs public-key operations; the rate is bounded.
+    pub const fn handshakes_answered(&self) -> u64 {
+        self.sessions.answered()
+    }
+
     /// Counts a datagram that was dropped before it came here.
     pub fn count_drop(&mut self, reason: &'static str) {
         let count = self.drops.entry(reason).or_default();

@@ -147,13 +147,12 @@ impl Sessions {
     ) -> Result<(), Drop> {
         let slot = self.promise_slot(&path.prefix(), now)?;
         let identity = self.locals.get(&local).map(|local| local.identity.clone()).ok_or(Drop::Mac1)?;
+        self.answered = self.answered.saturating_add(1);
         let answered = ExpectAuth::respond(init, &identity, Slot::Short(slot), self.versions, random);
         let (expect, resp) = answered.map_err(Drop::Handshake)?;
         let sid = *expect.sid();
         self.slots.give(slot, Tenant::Promised(sid));
-        if !validated {
-            self.gate.begun(path.prefix(), now);
-        }
+        self.gate.begun(path.prefix(), validated, now);
         self.transmits.push_back(Transmit { path, datagram: resp.clone() });
         let (expect, init) = (Some(Box::new(expect)), digest);
         let open = HalfOpen { expect, local, path, slot, init, resp, repeats: 0, begun: now, sent: now, validated };

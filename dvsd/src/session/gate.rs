@@ -2,7 +2,8 @@
 //! What an unauthenticated HS_INIT has to get past before any public-key operation is spent on it.
 //!
 //! A spoofed source must cost little and lock nobody out: without a cookie requests are counted per prefix, with a
-//! valid one per full address, apart from the others.
+//! valid one per full address, apart from the others. Cookies are cheap, so there are enough for everybody even in a
+//! flood; and real sources that only begin handshakes leave half of the budget to those who finish them.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -21,8 +22,9 @@ const INITS: (u32, u32) = (5, 10);
 const KEY_OPERATIONS: u32 = 50;
 /// The same in the name of an identity whose signatures take milliseconds.
 const SLOW_KEY_OPERATIONS: u32 = 5;
-/// HS_COOKIE sent per second in all.
-const COOKIES: u32 = 1_000;
+/// HS_COOKIE sent per second in all: so many that whoever asks among 20,000 forged requests per second gets one. They
+/// are a tenth as long as what is asked with, and cost less than it does to read that.
+const COOKIES: u32 = 25_000;
 /// HS_VERSION sent per second in all.
 const VERSIONS: u32 = 10;
 /// From this many half-open handshakes on, everybody has to show a cookie.
@@ -32,6 +34,9 @@ const HALF_OPEN_MAX: usize = 128;
 const HALF_OPEN_PER_PREFIX: usize = 4;
 /// How long a prefix that began a handshake and did not finish it has to show a cookie.
 const DISTRUST: Duration = Duration::from_secs(120);
+/// How long one that had shown a cookie gets only what half of the budget is not needed for. Within this time there are
+/// fewer handshakes than prefixes are remembered.
+const SUSPICION: Duration = Duration::from_secs(60);
 /// Prefixes and addresses remembered; beyond, those whose budget is full are forgotten.
 const REMEMBERED: usize = 4_096;
 /// How often they are looked through for that at most: the look costs more than all else an HS_INIT does.
@@ -76,7 +81,10 @@ pub(super) struct Gate {
     cookies: Cookies,
     by_prefix: Buckets<Prefix>,
     by_path: Buckets<Path>,
-    distrusted: BTreeMap<Prefix, Instant>,
+    /// Who left a handshake unfinished, begun without a cookie: any of these may have been forged.
+    distrusted: Marks,
+    /// Who left one unfinished that was begun with a cookie.
+    suspected: Marks,
     key_operations: Bucket,
     slow_key_operations: Bucket,
     cookie_answers: Bucket,
@@ -89,7 +97,8 @@ impl Gate {
             cookies: Cookies::new(random),
             by_prefix: Buckets::new(),
             by_path: Buckets::new(),
-            distrusted: BTreeMap::new(),
+            distrusted: Marks::new(DISTRUST),
+            suspected: Marks::new(SUSPICION),
             key_operations: Bucket::full(KEY_OPERATIONS, KEY_OPERATIONS, Instant::ZERO),
             slow_key_operations: Bucket::full(SLOW_KEY_OPERATIONS, SLOW_KEY_OPERATIONS, Instant::ZERO),
             cookie_answers: Bucket::full(COOKIES, COOKIES, Instant::ZERO),
@@ -111,15 +120,16 @@ impl Gate {
         random: &mut Random,
     ) -> Admission {
         self.cookies.refresh(now, random);
-        let validated = self.cookies.check(&init.cookie, path, &init.sid, init.key);
-        if validated {
+        let shown = init.cookie != [0; COOKIE_LEN];
+        if shown && self.cookies.check(&init.cookie, path, &init.sid, init.key) {
             return self.admit_validated(path, work, count, now);
         }
         let within = self.by_prefix.take(path.prefix(), now);
         let trusted = !growth
             && count.all < HALF_OPEN_COOKIE
             && count.unvalidated == 0
-            && !self.is_distrusted(&path.prefix(), now)
+            && !self.distrusted.is_full()
+            && !self.distrusted.has(&path.prefix(), now)
             && !self.budget(work).is_below_half(now);
         if within && trusted && self.budget(work).take(now) {
             return Admission::Answer { validated: false };
@@ -132,7 +142,9 @@ impl Gate {
 
     fn admit_validated(&mut self, path: &Path, work: Work, count: HalfOpenCount, now: Instant) -> Admission {
         let room = count.all < HALF_OPEN_MAX && count.validated < HALF_OPEN_PER_PREFIX;
-        if room && self.by_path.take(*path, now) && self.budget(work).take(now) {
+        let first = !self.suspected.has(&path.prefix(), now);
+        let left = first || !self.budget(work).is_below_half(now);
+        if room && left && self.by_path.take(*path, now) && self.budget(work).take(now) {
             Admission::Answer { validated: true }
         } else {
             Admission::Silence
@@ -151,21 +163,47 @@ impl Gate {
         self.version_answers.take(now)
     }
 
-    /// A handshake from `prefix` was begun without a cookie.
-    pub(super) fn begun(&mut self, prefix: Prefix, now: Instant) {
-        self.distrusted.retain(|_, until| *until > now);
-        if self.distrusted.len() < REMEMBERED {
-            self.distrusted.insert(prefix, now + DISTRUST);
-        }
+    /// A handshake from `prefix` was begun, with a valid cookie or without.
+    pub(super) fn begun(&mut self, prefix: Prefix, validated: bool, now: Instant) {
+        let marks = if validated { &mut self.suspected } else { &mut self.distrusted };
+        marks.add(prefix, now);
     }
 
     /// A handshake from `prefix` was completed.
     pub(super) fn completed(&mut self, prefix: &Prefix) {
         self.distrusted.remove(prefix);
+        self.suspected.remove(prefix);
+    }
+}
+
+/// Prefixes that are remembered for some time.
+struct Marks {
+    each: BTreeMap<Prefix, Instant>,
+    lifetime: Duration,
+}
+
+impl Marks {
+    const fn new(lifetime: Duration) -> Self {
+        Self { each: BTreeMap::new(), lifetime }
     }
 
-    fn is_distrusted(&self, prefix: &Prefix, now: Instant) -> bool {
-        self.distrusted.len() >= REMEMBERED || self.distrusted.get(prefix).is_some_and(|until| *until > now)
+    fn add(&mut self, prefix: Prefix, now: Instant) {
+        self.each.retain(|_, until| *until > now);
+        if !self.is_full() {
+            self.each.insert(prefix, now + self.lifetime);
+        }
+    }
+
+    fn has(&self, prefix: &Prefix, now: Instant) -> bool {
+        self.each.get(prefix).is_some_and(|until| *until > now)
+    }
+
+    fn remove(&mut self, prefix: &Prefix) {
+        self.each.remove(prefix);
+    }
+
+    fn is_full(&self) -> bool {
+        self.each.len() >= REMEMBERED
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Sessions {
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) dials: BTreeMap<(LocalId, NodeId), Dial>,
     pub(super) half_open: BTreeMap<Sid, HalfOpen>,
+    /// See [`Sessions::answered`].
+    pub(super) answered: u64,
     pub(super) completed: BTreeMap<Sid, Completed>,
     /// Peers with several sessions, and until when these have to answer.
     pub(super) contests: BTreeMap<(LocalId, NodeId), Instant>,
@@ -93,6 +95,7 @@ impl Sessions {
             sessions: BTreeMap::new(),
             dials: BTreeMap::new(),
             half_open: BTreeMap::new(),
+            answered: 0,
             completed: BTreeMap::new(),
             contests: BTreeMap::new(),
             slots: Slots::new(),
@@ -413,6 +416,11 @@ impl Sessions {
     /// Whether nothing is left to wait for: no session, not even a closing one, and no attempt.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.dials.is_empty()
+    }
+
+    /// HS_INITs that were worth a key agreement and a signature, since the start: at most 50 per second.
+    pub const fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// What there is to know about a session.

@@ -6,7 +6,10 @@
 
 use core::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::Result;
+use std::os::fd::AsRawFd;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 use super::host::{Host, prefix};
 use super::internet::{Internet, Site, UPLINK};
@@ -170,6 +173,12 @@ impl Household {
         Ok(())
     }
 
+    /// The router forgets all connections, as after a restart. The next packet of each one begins a new one, which with a
+    /// symmetric NAT has another port.
+    pub fn forget(&self) -> Result<()> {
+        self.router.inside(flush_connections)
+    }
+
     fn address_v4(&self) -> Result<()> {
         self.router.ip(&["address", "add", &format!("{ROUTER}/24"), "dev", DOWNLINK])?;
         self.inside
@@ -185,6 +194,26 @@ impl Household {
             format!("route add ::/0 via {router}"),
         ])
     }
+}
+
+/// Empties the kernel's table of connections: what `conntrack -F` does.
+fn flush_connections() -> Result<()> {
+    const LENGTH: u32 = 20;
+    const DELETE: u16 = 0x0102;
+    const REQUEST_AND_ANSWER: u16 = 5;
+    let netlink =
+        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter)?;
+    let mut message = Vec::new();
+    message.extend(LENGTH.to_ne_bytes());
+    message.extend([DELETE, REQUEST_AND_ANSWER].into_iter().flat_map(u16::to_ne_bytes));
+    // Sequence number, port, family, version and resource: all zero.
+    message.resize(LENGTH as usize, 0);
+    send(netlink.as_raw_fd(), &message, MsgFlags::empty())?;
+    let mut answer = [0; 64];
+    let length = recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    let error = answer.get(16..20).filter(|_| length >= 20).context("a short answer")?;
+    ensure!(error == [0; 4], "connections are not forgotten: {error:?}");
+    Ok(())
 }
 
 /// The setting that switches IPv6 off.

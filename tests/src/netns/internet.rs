@@ -54,6 +54,21 @@ impl Internet {
         Ok(host)
     }
 
+    /// Takes a host elsewhere, once: it loses its IPv4 address and gets that of another site. Its cable stays, and so do
+    /// its IPv6 addresses.
+    pub fn move_host(&mut self, host: &Host) -> Result<()> {
+        let [_, _, port, _] = host.v4().octets();
+        let v4 = self.site()?.v4;
+        let [a, b, c, _] = v4.octets();
+        let router = Ipv4Addr::new(a, b, c, 254);
+        self.router.ip_lines(&[format!("address add {router}/24 dev site{port}")])?;
+        host.namespace().ip_lines(&[
+            format!("address delete {}/24 dev {UPLINK}", host.v4()),
+            format!("address add {v4}/24 dev {UPLINK}"),
+            format!("route add default via {router}"),
+        ])
+    }
+
     /// The next free site.
     pub(super) fn site(&mut self) -> Result<Site> {
         self.sites = self.sites.checked_add(1).context("too many sites")?;

@@ -8,10 +8,12 @@
 //! | [`Internet`] | many hosts around one router, all in the kernel |
 //! | [`Household`] | a host behind a router with NAT, on the Internet |
 //! | [`Switch`] | hosts on one Ethernet |
+//! | [`Elsewhere`] | any address as sender, added to a host of the others |
 //!
 //! Everything is named after this process and removed when dropped; what a killed process left behind is removed by
 //! the next one.
 
+mod elsewhere;
 mod host;
 mod household;
 mod internet;
@@ -27,6 +29,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::harness;
 
+pub use elsewhere::Elsewhere;
 pub use host::Host;
 pub use household::{Household, Nat};
 pub use internet::Internet;

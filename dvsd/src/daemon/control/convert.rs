@@ -67,6 +67,7 @@ pub(crate) fn network(node: &Node, part: Part, listen: SocketAddr, now: Now) -> 
         lookups: narrow(status.found + status.not_found),
         lookups_found: narrow(status.found),
         lookup_ms: median(status.recent).map(millis),
+        handshakes_answered: node.handshakes_answered(),
         drops: node.drops().iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The one UDP socket. Answers leave from the local address their question came to.
 
-use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, RawFd};
 
 use anyhow::Context;
+use dvsd::time::Instant;
 use dvsd::wire::{DEFAULT_PORT, kind};
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -20,15 +20,16 @@ use crate::surroundings::Surroundings;
 
 mod bind;
 mod multicast;
+mod sources;
 #[cfg(test)]
 mod tests;
+mod thinning;
 
 pub(crate) use bind::PortTaken;
 
 use multicast::{Multicast, Way};
-
-/// How many peers' local addresses are remembered; beyond it all are forgotten and learnt anew.
-const MAX_SOURCES: usize = 1024;
+use sources::Sources;
+use thinning::Thinning;
 
 /// The socket, which local address each peer speaks to, and the groups it is in.
 #[derive(Debug)]
@@ -36,7 +37,8 @@ pub(crate) struct Udp {
     socket: Readable<Socket>,
     local: SocketAddr,
     fell_back: bool,
-    sources: HashMap<SocketAddr, IpAddr>,
+    sources: Sources,
+    thinning: Thinning,
     /// `None`: nothing is sent to groups, and none is joined.
     multicast: Option<Multicast>,
 }
@@ -61,8 +63,9 @@ impl Udp {
     fn bind_at(listen: Option<SocketAddr>, port: u16, taken: PortTaken) -> anyhow::Result<Self> {
         let (socket, fell_back) = bind::open(listen, port, taken)?;
         let local = socket.local_addr()?.as_socket().context("the socket has no address")?;
-        let (sources, multicast) = (HashMap::new(), None);
-        Ok(Self { socket: Readable::new(socket)?, local, fell_back, sources, multicast })
+        let (sources, multicast) = (Sources::default(), None);
+        let thinning = Thinning::default();
+        Ok(Self { socket: Readable::new(socket)?, local, fell_back, sources, thinning, multicast })
     }
 
     /// The address the socket is bound to.
@@ -89,7 +92,7 @@ impl Udp {
     /// The machine's interfaces are now these.
     pub(crate) fn follow(&mut self, surroundings: &Surroundings) {
         let ours = |ip: IpAddr| ip.is_loopback() || surroundings.addresses().any(|own| own == ip);
-        self.sources.retain(|_, source| ours(source.to_canonical()));
+        self.sources.retain(|own| ours(own.to_canonical()));
         if let Some(multicast) = &mut self.multicast {
             multicast.follow(self.socket.get(), self.local, &surroundings.interfaces);
         }
@@ -107,7 +110,7 @@ impl Udp {
                 Ok((length, from, to)) => {
                     let to_group = to == Destination::Group;
                     if let Destination::Own(to) = to {
-                        self.remember(from, to);
+                        self.sources.note(from, to);
                     }
                     let misdirected = to_group != is_for_groups(buffer.get(..length));
                     return Some(Arrived { length, from, misdirected });
@@ -119,16 +122,35 @@ impl Udp {
         }
     }
 
+    /// To be told after every reading whether the kernel's queue was empty then: if it never is, strangers are heard less.
+    pub(crate) fn observe(&mut self, empty: bool, now: Instant) {
+        if let Some(level) = self.thinning.observe(empty, now) {
+            thinning::apply(self.socket.get(), level);
+        }
+    }
+
+    /// Listens to strangers again if it is time.
+    pub(crate) fn ease(&mut self, now: Instant) {
+        if let Some(level) = self.thinning.ease(now) {
+            thinning::apply(self.socket.get(), level);
+        }
+    }
+
+    /// When [`ease`](Self::ease) has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.thinning.due()
+    }
+
     /// Sends one datagram; to a group, by every interface that leads to it. Errors are the network's business: they
     /// are logged and count as loss.
     pub(crate) fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
         if to.ip().is_multicast() {
             return self.send_to_group(to, datagram);
         }
-        let mut outcome = self.try_send(to, self.sources.get(&to).copied(), datagram);
+        let mut outcome = self.try_send(to, self.sources.get(to), datagram);
         // The address it should leave from is none of ours any more, or never was one, as with a broadcast.
         let impossible = matches!(outcome, Err(Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH));
-        if impossible && self.sources.remove(&to).is_some() {
+        if impossible && self.sources.forget(to) {
             outcome = self.try_send(to, None, datagram);
         }
         if let Err(error) = outcome {
@@ -186,16 +208,6 @@ impl Udp {
             (SocketAddr::V4(v4), true) => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())).into(),
             (to, _) => to.into(),
         }
-    }
-
-    fn remember(&mut self, peer: SocketAddr, to: IpAddr) {
-        if self.sources.get(&peer) == Some(&to) {
-            return;
-        }
-        if self.sources.len() >= MAX_SOURCES {
-            self.sources.clear();
-        }
-        self.sources.insert(peer, to);
     }
 }
 

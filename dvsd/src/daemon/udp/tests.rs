@@ -97,15 +97,15 @@ async fn an_address_that_is_no_longer_ours_is_not_insisted_on() {
     let (mut udp, peer) = (bound("::"), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
     let to = peer.local_addr().unwrap();
     for gone in ["::ffff:198.18.77.1", "::ffff:255.255.255.255"] {
-        udp.remember(to, gone.parse().unwrap());
+        udp.sources.note(to, gone.parse().unwrap());
         udp.send(to, gone.as_bytes());
         let mut buffer = [0; 64];
         peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let length = peer.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], gone.as_bytes());
     }
-    udp.remember(to, "::ffff:198.18.77.1".parse().unwrap());
-    udp.remember("127.0.0.1:9".parse().unwrap(), "::ffff:127.0.0.77".parse().unwrap());
+    udp.sources.note(to, "::ffff:198.18.77.1".parse().unwrap());
+    udp.sources.note("127.0.0.1:9".parse().unwrap(), "::ffff:127.0.0.77".parse().unwrap());
     udp.follow(&Surroundings::default());
     assert_eq!(udp.sources.len(), 1, "and is forgotten when it is known to be gone");
 }
@@ -198,7 +198,7 @@ fn a_group_hears_what_is_sent_to_it_and_its_members_answer_from_their_own_addres
             let (datagram, arrived) = next(&mut udp).await;
             assert!(datagram == hello && !arrived.misdirected, "{datagram:?} {arrived:?}");
             assert_eq!(arrived.from.port(), DEFAULT_PORT);
-            assert!(udp.sources.is_empty(), "nothing can be sent from a group");
+            assert_eq!(udp.sources.len(), 0, "nothing can be sent from a group");
             udp.send(arrived.from, b"answer");
         }
         let (_, arrived) = next(&mut udp).await;

@@ -4,6 +4,7 @@
 mod admission;
 mod attacks;
 mod basics;
+mod floods;
 mod glare;
 mod life;
 mod packets;
