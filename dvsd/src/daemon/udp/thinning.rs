@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_of_sessions_come_through_and_few_of_strangers() {
+    fn f04_packets_of_sessions_come_through_and_few_of_strangers() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         server.set_nonblocking(true).unwrap();
         let to = server.local_addr().unwrap();
