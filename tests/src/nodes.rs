@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Whole nodes on a virtual network, with one virtual clock: nothing but their sockets is replaced.
 
+#![allow(clippy::indexing_slicing, reason = "an index out of bounds is a mistake of the test, which should stop then")]
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
@@ -120,11 +122,11 @@ impl Net {
     fn carry_out(&mut self, index: usize, output: Output) {
         let host = &mut self.hosts[index];
         match output {
-            Output::Transmit(Transmit { path: Path::Direct(to), datagram }) => {
-                if self.random.below(1_000) >= self.loss {
-                    self.sent += 1;
-                    self.flying.push(Reverse((self.now.mono + host.delay, self.sent, host.address, to, datagram)));
-                }
+            Output::Transmit(Transmit { path: Path::Direct(to), datagram })
+                if self.random.below(1_000) >= self.loss =>
+            {
+                self.sent += 1;
+                self.flying.push(Reverse((self.now.mono + host.delay, self.sent, host.address, to, datagram)));
             }
             Output::Event(Event::Call(view)) => drop(host.shown.insert(view.number, view)),
             Output::Play { .. } => host.played += 1,

@@ -72,6 +72,15 @@ impl Scratch {
         cargo
     }
 
+    /// The same, but ended after so many seconds.
+    pub(crate) fn cargo_within(&self, seconds: u32) -> Command {
+        let cargo = self.cargo();
+        let mut command = Command::new("timeout");
+        command.arg(seconds.to_string()).arg(cargo.get_program()).current_dir(&self.tree);
+        command.env("CARGO_TARGET_DIR", &self.target);
+        command
+    }
+
     /// A program built there without optimisation.
     pub(crate) fn program(&self, name: &str) -> Command {
         let mut program = Command::new(self.target.join("debug").join(name));

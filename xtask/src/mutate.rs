@@ -12,6 +12,8 @@ use crate::run::{Outcome, say, succeeds};
 const TABLE: &str = include_str!("../../tests/mutations.txt");
 /// Where a test is, unless its entry says otherwise.
 const HOME: &str = "-p dvsd --lib";
+/// How long a build or a test may take, in seconds.
+const PATIENCE: u32 = 1_800;
 
 /// A flaw, how to plant it, and the test that has to notice.
 struct Entry {
@@ -54,16 +56,20 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<ExitCode> {
     judge(&chosen, options.iter().any(|option| *option == "--json"))
 }
 
-/// Plants all of `entries` and prints what came of them.
+/// Plants all of `entries` and prints what came of them. What needs the code as it is comes first, so that it is built once.
 fn judge(entries: &[&Entry], json: bool) -> Outcome<ExitCode> {
     let scratch = Scratch::new()?;
-    let mut noticed = 0;
+    let mut usable = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
+        say(&format!("{} of {}: {} without the flaw", position + 1, entries.len(), entry.test));
+        usable.push(entry.passes(&scratch)?);
+    }
+    let mut noticed = 0;
+    for (position, (entry, usable)) in entries.iter().zip(usable).enumerate() {
         say(&format!("{} of {}: {}, {}", position + 1, entries.len(), entry.flaw, entry.mutant.name));
-        let verdict = if entry.passes(&scratch)? {
-            scratch.with(&entry.mutant, |scratch| entry.verdict(scratch))?
-        } else {
-            Verdict::NoTest
+        let verdict = match usable {
+            true => scratch.with(&entry.mutant, |scratch| entry.verdict(scratch))?,
+            false => Verdict::NoTest,
         };
         noticed += usize::from(verdict == Verdict::Noticed);
         println!("{} {:8} {}: {}", verdict.word(), entry.flaw, entry.test, entry.mutant.name);
@@ -80,9 +86,10 @@ impl Entry {
         self.flaw.split_whitespace().any(|own| own.eq_ignore_ascii_case(flaw)) || self.test.starts_with(flaw)
     }
 
-    /// `cargo test` for the place of the test. The copy is built without optimisation, which is quicker for one test.
+    /// `cargo test` for the place of the test. The copy is built without optimisation, which is quicker for one test. A flaw may
+    /// make a test run for ever: that is noticing too.
     fn cargo(&self, scratch: &Scratch) -> Command {
-        let mut cargo = scratch.cargo();
+        let mut cargo = scratch.cargo_within(PATIENCE);
         cargo.args(["test", "--quiet", "--config", "profile.dev.package.dvsd.opt-level=0"]);
         cargo.args(self.home.split_whitespace());
         cargo

@@ -25,6 +25,8 @@ pub struct Calls {
     pub(super) events: VecDeque<CallEvent>,
     /// After [`Calls::end_all`] nothing begins any more.
     pub(super) closing: bool,
+    /// Nobody who waits rings.
+    pub(super) quiet: bool,
 }
 
 impl Calls {
@@ -38,12 +40,20 @@ impl Calls {
             last_number: 0,
             events: VecDeque::new(),
             closing: false,
+            quiet: false,
         }
     }
 
     /// Tells the ID of one of our identities, before it takes part in a call.
     pub fn add_local(&mut self, local: LocalId, id: NodeId) {
         self.own.insert(local, id);
+    }
+
+    /// Whether nobody is to be disturbed: then who waits rings no more when the line becomes free, but may still be
+    /// answered. What happens with new callers is the [`Verdict`](super::Verdict)'s business.
+    pub fn set_quiet(&mut self, on: bool, now: Now) {
+        self.quiet = on;
+        self.serve_queue(now);
     }
 
     /// All calls their user knows of, by identity and peer.
@@ -158,7 +168,7 @@ impl Calls {
     /// When the line is free, whoever waits longest rings, unless its session is lost. To be called when everything
     /// that follows from one event has been done: between holding one call and resuming another the line is not free.
     pub(super) fn serve_queue(&mut self, now: Now) {
-        if self.closing || self.current().is_some() || self.alerting().is_some() {
+        if self.closing || self.quiet || self.current().is_some() || self.alerting().is_some() {
             return;
         }
         let next = self.queue().into_iter().find(|call| !call.lost).map(|call| call.key);

@@ -35,9 +35,9 @@ impl Calls {
     /// `now`, call IDs as `name` calls them; numbers of calls and figures for the user are left out. Events must have
     /// been drained.
     pub fn essence<H: Hasher>(&self, now: Now, name: &mut dyn FnMut(u32) -> u32, out: &mut H) {
-        let Self { config: _, own: _, live, past, last_number: _, events: _, closing } = self;
+        let Self { config: _, own: _, live, past, last_number: _, events: _, closing, quiet } = self;
         let mut scribe = Scribe { now: now.mono, name, out };
-        closing.hash(scribe.out);
+        (closing, quiet).hash(scribe.out);
         live.len().hash(scribe.out);
         live.values().for_each(|call| scribe.call(call));
         past.entries().filter(|entry| now.mono.since(entry.since) < MEMORY).for_each(|entry| scribe.past(entry));

@@ -148,6 +148,7 @@ impl Node {
     /// Whether nobody is to be disturbed from now on.
     pub fn set_do_not_disturb(&mut self, on: bool, now: Now) -> ((), Drain<'_>) {
         self.people.set_do_not_disturb(on);
+        self.calls.set_quiet(on, now);
         ((), self.drain(now))
     }
 

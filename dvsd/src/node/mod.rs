@@ -239,6 +239,7 @@ impl Node {
         sessions.add_local(MAIN, Arc::clone(&identity));
         let mut calls = Calls::new(config.call);
         calls.add_local(MAIN, id);
+        calls.set_quiet(config.people.do_not_disturb, now);
         let routing = RoutingConfig { node_id: id, identity: Some(Arc::clone(&identity)), ..config.routing };
         Self {
             routing: Routing::new(routing, now, &mut random),

@@ -172,6 +172,19 @@ fn the_next_rings_however_the_line_becomes_free() {
 }
 
 #[test]
+fn who_wants_no_disturbance_may_take_who_waits_but_hears_nobody_ring() {
+    let mut line = line_with_queue(&[BERT, CARL]);
+    line.calls.set_quiet(true, at(line.now));
+    line.frame(ANNA, terminate(1), CONTACT);
+    assert_eq!(line.states(), [State::Waiting; 2]);
+    line.calls.answer(None, at(line.now)).unwrap();
+    line.calls.hangup(None, at(line.now)).unwrap();
+    assert_eq!(state(&line, CARL), Some(State::Waiting));
+    line.calls.set_quiet(false, at(line.now));
+    assert_eq!(state(&line, CARL), Some(State::Alerting));
+}
+
+#[test]
 fn while_one_rings_others_wait_until_it_is_answered_and_over() {
     let mut line = Line::new();
     line.frame(ANNA, invite(1, 1), CONTACT);

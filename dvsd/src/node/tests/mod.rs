@@ -21,6 +21,7 @@ use crate::time::{Instant, Now};
 use crate::wire::handshake::{Init, Spoken, Versions};
 use crate::wire::routing::{Entry, Message, Packet, Token};
 
+mod busy;
 mod calls;
 mod keys;
 mod liars;

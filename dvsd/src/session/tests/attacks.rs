@@ -400,6 +400,29 @@ fn f22_an_authenticated_jump_does_not_mute_the_call() {
     assert!(pair.ends[BOB].media().ends_with(&sent), "{:?}", pair.ends[BOB].media());
 }
 
+#[test]
+fn f04_a_datagram_cut_anywhere_stops_nobody() {
+    let mut pair = Pair::new(1);
+    pair.dial(ALICE);
+    pair.run(ms(200));
+    pair.send(ALICE, &ring(1));
+    pair.run(ms(100));
+    let mut datagrams: Vec<_> = pair.log.iter().map(|(_, transmit)| transmit.datagram.clone()).collect();
+    datagrams.extend(
+        [vec![kind::HS_COOKIE, 1, 0, 0], vec![kind::HS_VERSION, 0, 1, 1]].map(|head| [head, vec![0; 24]].concat()),
+    );
+    assert!((kind::HS_INIT..=kind::HS_VERSION).all(|kind| datagrams.iter().any(|datagram| datagram[0] == kind)));
+    for datagram in datagrams {
+        for length in 1..datagram.len() {
+            for who in [ALICE, BOB] {
+                let from = pair.ends[1 - who].path;
+                let _ = pair.inject(who, from, &datagram[..length]);
+            }
+        }
+    }
+    pair.assert_working("after all that was cut");
+}
+
 proptest! {
     #[test]
     fn f04_no_datagram_whatsoever_panics(bytes in proptest::collection::vec(any::<u8>(), 1..1300), first in 0x1fu8..=255) {

@@ -476,3 +476,9 @@ fn rekey_in_a_contest(seed: u64) {
 fn f18_a_rekey_while_dials_cross_harms_neither() {
     (0..150).for_each(rekey_in_a_contest);
 }
+
+#[test]
+#[ignore = "takes a minute"]
+fn f18_three_thousand_rekeys_while_dials_cross_harm_nobody() {
+    (0..3_000).for_each(rekey_in_a_contest);
+}

@@ -109,6 +109,23 @@ fn p02_where_the_better_version_is_kept_out_there_is_no_session_at_all() {
 }
 
 #[test]
+fn p02_the_attempt_with_the_highest_version_outlives_the_refusal_of_a_lowered_one() {
+    // As before, but the attacker gives up after a second.
+    let mut pair = speaking([BOTH, BOTH]);
+    pair.dial(ALICE);
+    tell(&mut pair, ONE).unwrap();
+    for _ in 0..100 {
+        pair.wire.retain(|flight| flight.datagram[0] != kind::HS_INIT || flight.datagram[1] == 1);
+        pair.run(ms(10));
+    }
+    assert!(pair.drops.contains(&(ALICE, Drop::Handshake(Refusal::Downgrade))));
+    assert_eq!(pair.ends[ALICE].events, []);
+    pair.run(ms(1_000));
+    assert_eq!(authenticated(&pair), [2]);
+    pair.assert_working("once the attacker has gone");
+}
+
+#[test]
 fn p02_a_range_changed_under_way_makes_no_session() {
     for (position, value) in [(4, 2), (5, 3)] {
         let mut pair = speaking([BOTH, BOTH]);

@@ -113,10 +113,9 @@ fn explore(what: &str, scenes: &[Scene], options: &Options) -> Value {
 fn walks(options: &Options) -> Value {
     let scenes: Vec<Scene> = two().into_iter().chain(three()).collect();
     let (began, mut steps, mut failed) = (Instant::now(), 0, None);
-    for number in 0..options.walks {
+    for (number, scene) in (0..options.walks).zip(scenes.iter().cycle()) {
         let seed = options.seed.wrapping_mul(1 << 32).wrapping_add(number);
         let length = if number % 4 == 3 { LENGTH * 4 } else { LENGTH };
-        let scene = &scenes[number as usize % scenes.len()];
         match walk(scene, seed, length) {
             Ok(taken) => steps += taken,
             Err(trace) => {
