@@ -16,12 +16,13 @@ fn any_frame(calls: &Calls, key: CallKey, random: &mut Random) -> Frame {
     let call_id = live.unwrap_or_else(|| random.below(3) as u32);
     let flag = random.below(2) == 0;
     let reason = Reason::from_wire(random.below(13) as u8);
-    match random.below(10) {
+    match random.below(14) {
         0 | 1 => Frame::CallInitiate { call_id, attempt: random.below(4) as u8, max_tries: 3 },
         2 => Frame::CallInitiateReply { call_id, ok: flag, reason },
         3 => Frame::CallAnswer { call_id },
         4 => Frame::CallBusy { call_id, can_wait: flag, ttw: 9 },
-        5 => Frame::CallWaiting { call_id, want: flag },
+        // Often, or the queue is never long.
+        5 | 10..14 => Frame::CallWaiting { call_id, want: random.below(8) > 0 },
         6 => Frame::CallTerminate { call_id, reason },
         7 => Frame::CallTerminateReply { call_id, ok: flag },
         8 => Frame::CallWaitingReply { call_id, ok: flag, ttw: random.below(200) as u16 },
@@ -75,7 +76,7 @@ fn whatever_happens_one_call_has_the_line_one_is_held_one_rings_and_three_wait_a
     calls.add_local(LocalId(0), NodeId([2; 20]));
     let mut now = Instant::ZERO;
     let (mut media, mut talked, mut most) = (None, 0, [0; 4]);
-    for _ in 0..100_000 {
+    for _ in 0..400_000 {
         now = now + Duration::from_millis(random.below(1_500));
         any_event(&mut calls, at(now), &mut random);
         while let Some(event) = calls.poll_event() {
