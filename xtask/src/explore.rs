@@ -9,7 +9,7 @@ use crate::packages::{BUILD, require};
 use crate::run::{Outcome, cargo, last, step, take_value, target_directory};
 
 /// How many states are visited in search of a planted flaw, unless the command line says otherwise.
-const STATES: &str = "400000";
+const STATES: &str = "1000000";
 
 /// What must be found.
 pub(crate) const PLANTED: [Mutant; 10] = [

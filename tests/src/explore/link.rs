@@ -176,9 +176,10 @@ impl Link {
         }
     }
 
-    /// End `end` has no session any more, so that no CLOSE can reach it.
+    /// End `end` has no session any more, so that no CLOSE can reach it, and a handshake that it had begun leads nowhere.
     pub(super) fn goes_down(&mut self, end: usize) {
         self.ends[end].goes_down();
+        self.ends[1 - end].accepts = false;
         self.ends[1 - end].line.retain(|frame| !matches!(frame, Frame::Close { .. }));
     }
 
