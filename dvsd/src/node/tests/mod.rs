@@ -95,8 +95,11 @@ struct Net {
     /// Nodes of two networks have the same identities, but not the same randomness.
     seed: u64,
     /// Everything sent, while it is recorded: by whom, from where, and where to.
-    tape: Option<Vec<(usize, SocketAddr, SocketAddr, Vec<u8>)>>,
+    tape: Option<Vec<Recorded>>,
 }
+
+/// A datagram: by which node, from where, where to, and its bytes.
+type Recorded = (usize, SocketAddr, SocketAddr, Vec<u8>);
 
 impl Net {
     /// `count` nodes that all know the first one only; nobody else's number is known to anybody.
