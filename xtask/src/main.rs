@@ -32,6 +32,7 @@ cargo xtask COMMAND
   test [FILTER]                      All tests, or those whose name contains FILTER. As root also those that make
                                      networks and boot machines of their own.
   bench call [--json] [--seconds N]  One call's processor time and delay beside the least a call can cost.
+  bench crypto [--json]              Instructions of a handshake and of a media packet, and allocations per packet.
   bench setup [--json]               How long it takes from dialling until it rings, on good and bad networks in virtual time.
   explore [OPTIONS]                  Every state that the calls of two and of three daemons can reach together.
                                        --states N   distinct states in each of both (1000000)
@@ -40,7 +41,6 @@ cargo xtask COMMAND
                                        --seed S     the same seed gives the same runs and dials (1)
                                        --json       a JSON object as the last line
   explore --planted [--states N]     Whether that finds flaws planted in a copy of the source.
-  bench crypto [--json]              Instructions of a handshake and of a media packet, and allocations per packet.
   sim --nodes N[,N...] [OPTIONS]     What lookups cost among N nodes in virtual time, beside the least they can cost.
                                        --lookups M        lookups measured (10000)
                                        --dead PCT         so many nodes are switched off
