@@ -335,3 +335,32 @@ impl Talks {
         &self.config
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// `null` takes and gives anything; the other two do not exist.
+    #[tokio::test]
+    async fn f30_microphone_and_loudspeaker_are_opened_by_their_own_names() {
+        let devices = [("no_such_microphone", "null", "capture"), ("null", "no_such_loudspeaker", "playback")];
+        for (capture, playback, missing) in devices {
+            let mut config = Config::default();
+            (config.audio.capture, config.audio.playback) = (capture.to_owned(), playback.to_owned());
+            let mut talks = Talks::new(&config).unwrap();
+            talks.start(CallNumber(1), false);
+            let begun = Instant::now();
+            while talks.trouble().is_none() && begun.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(5));
+                talks.trouble_changed();
+            }
+            let trouble = talks.trouble().unwrap_or("none").to_owned();
+            let name = if missing == "capture" { capture } else { playback };
+            assert!(trouble.starts_with(&format!("{missing} device '{name}' not found")), "{trouble}");
+            assert!(!trouble.contains(';') || trouble.matches(" device '").count() == 1, "{trouble}");
+            talks.stop(CallNumber(1));
+        }
+    }
+}

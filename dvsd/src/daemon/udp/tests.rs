@@ -93,6 +93,21 @@ async fn a_taken_default_port_falls_back_to_a_free_one_unless_others_count_on_it
 }
 
 #[tokio::test]
+async fn n06_one_socket_speaks_both_families() {
+    let mut udp = Udp::bind_at(None, 0, PortTaken::GiveUp).unwrap();
+    for own in ["127.0.0.1", "::1"] {
+        let to = SocketAddr::new(own.parse().unwrap(), udp.local().port());
+        let peer = std::net::UdpSocket::bind((own, 0)).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        peer.send_to(own.as_bytes(), to).unwrap();
+        let arrived = tokio::time::timeout(Duration::from_secs(5), receive_one(&mut udp)).await.unwrap();
+        assert_eq!(arrived, (own.as_bytes().to_vec(), peer.local_addr().unwrap()));
+        udp.send(arrived.1, b"answer");
+        assert_eq!(peer.recv_from(&mut [0; 64]).unwrap(), (6, to));
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_is_no_longer_ours_is_not_insisted_on() {
     let (mut udp, peer) = (bound("::"), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
     let to = peer.local_addr().unwrap();

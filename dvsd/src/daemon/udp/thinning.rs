@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! When datagrams come faster than they can be dealt with, the kernel drops whatever comes while its queue is full, and
-//! calls suffer as much as a flood. So it is told to drop a part of what strangers send, by chance and before the queue:
-//! packets of sessions all come through.
+//! calls suffer as much as a flood. So it is told to drop a part of what strangers begin with, HS_INIT and everything of the
+//! overlay, by chance and before the queue: what follows in handshakes, and packets of sessions, all come through.
 //!
 //! | timer | after |
 //! |---|---|
-//! | twice as much is dropped | [`BEHIND`] without the queue being empty once |
-//! | half as much is dropped | [`EASE`] without that |
+//! | half of it is dropped | [`BEHIND`] without the queue being empty once |
+//! | half of what still comes through is dropped, too | [`AGAIN`] without that |
+//! | twice as much comes through | [`EASE`] in which that was not so |
 
 use std::time::Duration;
 
@@ -16,12 +17,14 @@ use socket2::{SockFilter, Socket};
 
 /// How long the queue may not be empty: a tenth of the time in which a flood fills it.
 const BEHIND: Duration = Duration::from_millis(20);
+/// The same once a part is dropped already, which shows when what was in the queue before has been read.
+const AGAIN: Duration = Duration::from_millis(200);
 /// How long it must be empty now and then before more is let in.
 const EASE: Duration = Duration::from_millis(200);
-/// At most, one of 2^6 datagrams of strangers comes through.
-const STRICTEST: u8 = 6;
+/// At the least, one of 2^4 datagrams of strangers comes through.
+const STRICTEST: u8 = 4;
 
-/// How much of what strangers send is dropped.
+/// How much of what strangers begin with is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Thinning {
     /// One of two to the power of this comes through.
@@ -40,7 +43,7 @@ impl Thinning {
             return self.ease(now);
         }
         let behind = *self.behind.get_or_insert(now);
-        if now.since(behind) < BEHIND {
+        if now.since(behind) < if self.level == 0 { BEHIND } else { AGAIN } {
             return None;
         }
         self.behind = Some(now);
@@ -68,7 +71,7 @@ impl Thinning {
     }
 }
 
-/// Has the kernel drop all but one of two to the power of `level` datagrams that are not packets of sessions.
+/// Has the kernel drop all but one of two to the power of `level` datagrams that begin something.
 pub(super) fn apply(socket: &Socket, level: u8) {
     tracing::debug!(level, "datagrams of strangers are dropped");
     let outcome = if level == 0 { socket.detach_filter() } else { socket.attach_filter(&program(level)) };
@@ -87,7 +90,7 @@ fn program(level: u8) -> [SockFilter; 6] {
     let mask = (1 << level) - 1;
     [
         load(libc::BPF_B, UDP_HEADER),
-        jump(libc::BPF_JGE, kind::SESSION.into(), 2, 0),
+        jump(libc::BPF_JGE, kind::HS_RESP.into(), 2, 0),
         load(libc::BPF_W, RANDOM),
         jump(libc::BPF_JSET, mask, 1, 0),
         end(u32::MAX),
@@ -108,12 +111,13 @@ mod tests {
     #[test]
     fn more_is_dropped_while_the_queue_does_not_become_empty_and_less_when_it_does() {
         let mut thinning = Thinning::default();
-        let up: Vec<u8> = (0..200).filter_map(|now| thinning.observe(false, at(now))).collect();
-        assert_eq!(up, [1, 2, 3, 4, 5, 6]);
+        let up: Vec<(u64, u8)> =
+            (0..1_000).filter_map(|now| thinning.observe(false, at(now)).map(|level| (now, level))).collect();
+        assert_eq!(up, [(20, 1), (220, 2), (420, 3), (620, 4)]);
         let down: Vec<(u64, u8)> =
-            (200..2_000).filter_map(|now| thinning.observe(true, at(now)).map(|level| (now, level))).collect();
-        assert_eq!(down.iter().map(|(_, level)| *level).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0]);
-        assert!(down[0].0 >= 200 + 150 && down[5].0 <= 1_500, "{down:?}");
+            (1_000..2_500).filter_map(|now| thinning.observe(true, at(now)).map(|level| (now, level))).collect();
+        assert_eq!(down.iter().map(|(_, level)| *level).collect::<Vec<_>>(), [3, 2, 1, 0]);
+        assert!(down[3].0 <= 2_000, "{down:?}");
         assert_eq!(thinning.due(), None);
     }
 
@@ -148,12 +152,12 @@ mod tests {
         server.set_nonblocking(true).unwrap();
         let to = server.local_addr().unwrap();
         let socket = Socket::from(server);
-        for (level, strangers) in [(0, 1_000..=1_000), (1, 400..=600), (6, 1..=50), (0, 1_000..=1_000)] {
+        for (level, strangers) in [(0, 1_000..=1_000), (1, 400..=600), (4, 10..=150), (0, 1_000..=1_000)] {
             apply(&socket, level);
-            for kind in [0x80, 0xc1, 0xff] {
+            for kind in [kind::HS_RESP, kind::HS_AUTH, kind::HS_COOKIE, 0x80, 0xc1, 0xff] {
                 assert_eq!(passing(&socket, to, kind), 1_000, "level {level}, kind {kind:#x}");
             }
-            for kind in [kind::HS_INIT, kind::HS_AUTH, 0x10, 0x7f] {
+            for kind in [kind::HS_INIT, 0x10, 0x1f] {
                 let passing = passing(&socket, to, kind);
                 assert!(strangers.contains(&passing), "level {level}, kind {kind:#x}: {passing}");
             }

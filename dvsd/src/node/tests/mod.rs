@@ -28,6 +28,7 @@ mod liars;
 mod lookups;
 mod networks;
 mod presence;
+mod replays;
 mod roaming;
 mod trust;
 
@@ -91,14 +92,30 @@ struct Net {
     flying: Vec<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
     loss: u64,
     random: Random,
+    /// Nodes of two networks have the same identities, but not the same randomness.
+    seed: u64,
+    /// Everything sent, while it is recorded: by whom, from where, and where to.
+    tape: Option<Vec<(usize, SocketAddr, SocketAddr, Vec<u8>)>>,
 }
 
 impl Net {
     /// `count` nodes that all know the first one only; nobody else's number is known to anybody.
     fn new(count: usize, unknown: UnknownCallers) -> Self {
+        Self::seeded(0, count, unknown)
+    }
+
+    fn seeded(seed: u64, count: usize, unknown: UnknownCallers) -> Self {
         let now = Now { mono: Instant::from_millis(1_000), unix: 1_700_000_000 };
-        let mut net =
-            Self { liars: Vec::new(), hosts: Vec::new(), now, flying: Vec::new(), loss: 0, random: Random::seeded(99) };
+        let mut net = Self {
+            liars: Vec::new(),
+            hosts: Vec::new(),
+            now,
+            flying: Vec::new(),
+            loss: 0,
+            random: Random::seeded(99),
+            seed,
+            tape: None,
+        };
         for index in 0..count {
             net.add(index, unknown);
         }
@@ -113,6 +130,9 @@ impl Net {
     fn add(&mut self, index: usize, unknown: UnknownCallers) {
         let mut random = Random::seeded(index as u64);
         let identity = Identity::generate(KeyKind::Ed25519, &mut random).unwrap();
+        if self.seed > 0 {
+            random = Random::seeded(self.seed * 1_000 + index as u64);
+        }
         let people = PeopleConfig { unknown_callers: unknown, ..PeopleConfig::default() };
         let config = Config {
             call: CallConfig::default(),
@@ -167,6 +187,7 @@ impl Net {
                 host.sent += 1;
                 host.sent_bytes += datagram.len();
                 let from = host.gateway.as_mut().map_or(host.address, |gateway| gateway.lets_out(to, now));
+                self.tape.iter_mut().for_each(|tape| tape.push((index, from, to, datagram.clone())));
                 if self.random.below(1_000) >= self.loss {
                     self.flying.push((now + DELAY, from, to, datagram));
                 }
