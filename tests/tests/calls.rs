@@ -7,7 +7,7 @@ use dvs_tests::explore::{Limits, Scene, search, three, two, walk};
 use dvs_tests::setup::Setup;
 
 /// How many distinct states are visited here in each of the two explorations.
-const STATES: usize = 60_000;
+const STATES: usize = 100_000;
 /// How many steps a walk has.
 const LENGTH: usize = 100;
 

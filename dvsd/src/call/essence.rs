@@ -146,3 +146,52 @@ impl<H: Hasher> Scribe<'_, H> {
         rest.hash(self.out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::DefaultHasher;
+
+    use super::super::{CallConfig, DialOptions};
+    use super::*;
+    use crate::id::{LocalId, NodeId};
+    use crate::random::Random;
+
+    const KEY: CallKey = CallKey { local: LocalId(0), peer: NodeId([2; 20]) };
+
+    /// A machine that has dialled at `seconds`, and what it feeds `after` seconds later.
+    fn dialled(seconds: u64, seed: u64, after: u64) -> (Calls, u64) {
+        let at = |seconds: u64| Now { mono: Instant::from_millis(seconds * 1_000), unix: 0 };
+        let mut calls = Calls::new(CallConfig::default());
+        calls.dial(KEY, DialOptions::default(), at(seconds), &mut Random::seeded(seed)).unwrap();
+        calls.session_up(KEY, at(seconds));
+        while calls.poll_event().is_some() {}
+        let digest = digest(&calls, at(seconds + after));
+        (calls, digest)
+    }
+
+    fn digest(calls: &Calls, now: Now) -> u64 {
+        let mut out = DefaultHasher::new();
+        calls.essence(now, &mut |_| 1, &mut out);
+        out.finish()
+    }
+
+    #[test]
+    fn the_same_state_at_another_time_and_under_another_name_is_the_same() {
+        let ((one, first), (other, second)) = (dialled(100, 1, 2), dialled(7_000, 2, 2));
+        assert_ne!(one.call_id(KEY), other.call_id(KEY));
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn what_makes_a_difference_later_makes_one_now() {
+        let (mut calls, digest_at_once) = dialled(100, 1, 0);
+        assert_ne!(digest_at_once, dialled(100, 1, 1).1, "its timer fires earlier");
+        let now = Now { mono: Instant::from_millis(100_000), unix: 0 };
+        let call_id = calls.call_id(KEY).unwrap();
+        calls.handle_frame(KEY, Frame::CallAnswer { call_id }, || unreachable!(), now, &mut Random::seeded(1));
+        let talking = digest(&calls, now);
+        assert_ne!(digest_at_once, talking);
+        calls.hold(None, Some(true), now).unwrap();
+        assert_ne!(talking, digest(&calls, now));
+    }
+}
