@@ -63,7 +63,9 @@ const LIFE: [Step; 27] = [
     settled("words are shown", |net| net.run(Duration::from_secs(1))),
     settled("words were compared", |net| {
         let now = net.now;
-        BOTH.map(|index| net.command(index, |node| node.verify_done(None, true, now)).unwrap());
+        BOTH.iter().for_each(|index| {
+            net.command(*index, |node| node.verify_done(None, true, now)).unwrap();
+        });
         net.run(Duration::from_millis(100));
     }),
     passing("keys are replaced", |net| {

@@ -5,6 +5,7 @@ mod admission;
 mod attacks;
 mod basics;
 mod glare;
+mod left_open;
 mod life;
 mod packets;
 mod rekey;
