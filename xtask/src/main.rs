@@ -13,6 +13,8 @@ mod fuzz;
 mod install;
 mod mutants;
 mod mutate;
+#[cfg(test)]
+mod names;
 mod packages;
 mod run;
 mod sim;

@@ -528,7 +528,7 @@ mod tests {
 
     #[test]
     fn p03_equal_frames_never_look_alike() {
-        let seen: BTreeSet<_> = (0..100).map(|seq| sealed(seq, b"the same voice")).collect();
+        let seen: BTreeSet<_> = (0..100).map(|seq| sealed(seq, b"the same voice").0).collect();
         assert_eq!(seen.len(), 100);
     }
 

@@ -351,15 +351,15 @@ mod tests {
             (config.audio.capture, config.audio.playback) = (capture.to_owned(), playback.to_owned());
             let mut talks = Talks::new(&config).unwrap();
             talks.start(CallNumber(1), false);
+            let name = if missing == "capture" { capture } else { playback };
+            let expected = format!("{missing} device '{name}' not found");
             let begun = Instant::now();
-            while talks.trouble().is_none() && begun.elapsed() < Duration::from_secs(20) {
+            while !talks.trouble().is_some_and(|trouble| trouble.contains(&expected)) {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", talks.trouble());
                 std::thread::sleep(Duration::from_millis(5));
                 talks.trouble_changed();
             }
-            let trouble = talks.trouble().unwrap_or("none").to_owned();
-            let name = if missing == "capture" { capture } else { playback };
-            assert!(trouble.starts_with(&format!("{missing} device '{name}' not found")), "{trouble}");
-            assert!(!trouble.contains(';') || trouble.matches(" device '").count() == 1, "{trouble}");
+            assert!(!talks.trouble().is_some_and(|trouble| trouble.contains("'null' not found")));
             talks.stop(CallNumber(1));
         }
     }

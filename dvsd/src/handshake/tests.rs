@@ -469,6 +469,21 @@ fn n01_a_stolen_identity_key_does_not_let_others_pose_to_its_owner() {
 }
 
 #[test]
+fn f03_whoever_takes_the_initiators_place_does_not_share_her_session() {
+    // Misbinding at its worst: Eve even has Alice's exchange key, and Bob takes Alice's handshake for Eve's.
+    let mut cast = cast();
+    let ephemeral = Ephemeral::from_scalar(&scalar("eve"));
+    let dial = ExpectResponse::with_key(cast.bob.public().id(), Mode::Full, OURS, 1, ephemeral, [5; 8]);
+    let init = dial.datagram().to_vec();
+    let (expect, resp) = cast.answer(&init);
+    let forged = forged_auth(&cast, &init, &resp, &cast.eve, &cast.eve);
+    let (alices, bobs) = (dial.read(&resp, &cast.alice()).unwrap().established, expect.read(&forged).unwrap());
+    assert_eq!((&alices.peer, &bobs.peer), (cast.bob.public(), cast.eve.public()));
+    assert_ne!(alices.secret.as_bytes(), bobs.secret.as_bytes(), "what Alice says to Bob he does not hear from Eve");
+    assert_ne!(alices.transcript, bobs.transcript, "nor do they read the same words");
+}
+
+#[test]
 fn d44_an_anonymous_initiator_shares_a_secret_that_is_no_session() {
     let mut cast = cast();
     let relay = cast.bob.public().id();

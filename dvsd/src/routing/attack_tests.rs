@@ -206,7 +206,7 @@ fn f11_n04_requests_neither_enter_the_table_nor_change_an_address() {
     let honest = id_of(address(1));
     for number in 100..200 {
         _ = victim.handle(address(number), &ping(honest));
-        _ = victim.handle(address(number), &route_req(id_of(address(number)), 244));
+        _ = victim.handle(address(100 + number), &route_req(id_of(address(100 + number)), 244));
         victim.sent();
     }
     assert_eq!(victim.node.table.len(), 1);
@@ -451,6 +451,32 @@ fn the_askers_own_entry_is_left_out() {
 }
 
 /// 100 000 datagrams, random and mutated, from everywhere, answered or not: every list keeps its bound.
+#[test]
+fn d25_who_wants_no_family_gets_its_own_and_never_more_than_twenty_addresses_in_all() {
+    let mut victim = Victim::new();
+    for number in 1..=30_u16 {
+        victim.befriend(u32::from(number));
+        let (from, id) = (parse(&format!("[2001:db8:{number}::1]:5004")), NodeId(victim.random.bytes()));
+        victim.handle(from, &ping(id)).unwrap();
+        (0..5).for_each(|_| victim.answer_all(from, id, &[]));
+    }
+    let asks = |flags: u8, from: SocketAddr, victim: &mut Victim| {
+        let mut request = route_req(NodeId([3; 20]), PADDED_ROUTE_REQ_LEN - ROUTE_REQ_LEN);
+        request.flags = flags;
+        victim.handle(from, &request).unwrap();
+        let sent = victim.sent();
+        let Message::RouteRes { entries, .. } = &sent[0].1.message else { panic!("{}", sent[0].1) };
+        let v4 = entries.iter().filter(|entry| entry.address.is_ipv4()).count();
+        (v4, entries.len() - v4)
+    };
+    let [v4, v6] = [address(1_000), parse("[2001:db8:ffff::1]:5004")];
+    assert!(matches!(asks(0, v4, &mut victim), (10.., 0)));
+    assert!(matches!(asks(0, v6, &mut victim), (0, 10..)));
+    assert!(matches!(asks(flag::WANT_V6, v4, &mut victim), (0, 10..)));
+    let (four, six) = asks(flag::WANT_V4 | flag::WANT_V6, v4, &mut victim);
+    assert!(four > 0 && six > 0 && four + six <= MAX_ENTRIES, "{four} {six}");
+}
+
 #[test]
 fn nothing_grows_without_bound_under_hostile_datagrams() {
     let mut victim = Victim::new();

@@ -389,6 +389,30 @@ mod tests {
     }
 
     #[test]
+    fn d12_reserved_bytes_and_padding_are_not_looked_at_and_an_init_is_139_to_1232_bytes_long() {
+        for length in [INIT_MIN, 480, MAX_DATAGRAM] {
+            let body = Init::emit_body(OURS, 0, &[9; 8], &[7; KEY_LEN], length);
+            let plain = [body, vec![0; 32]].concat();
+            assert_eq!(plain.len(), length);
+            assert_eq!(plain[6..8], [0; 2], "but a sender writes zero");
+            let mut odd = plain.clone();
+            odd[6..8].fill(0xff);
+            odd[107..length - 32].fill(0xff);
+            let [plain, odd] = [&plain, &odd].map(|init| Init::parse(init, OURS).unwrap());
+            assert_eq!((plain.flags, plain.sid, plain.key), (odd.flags, odd.sid, odd.key));
+            assert_ne!(plain.body, odd.body, "they are under the transcript even so");
+        }
+        for length in [INIT_MIN - 1, MAX_DATAGRAM + 1] {
+            let mut init = vec![0; length];
+            init[..6].copy_from_slice(&[kind::HS_INIT, 1, 0, SUITE, 1, 1]);
+            assert_eq!(Init::parse(&init, OURS), Err(Malformed::Length));
+        }
+        let mut auth = Auth::emit_header(1, &[2; 8]);
+        auth[2..4].fill(0xff);
+        assert_eq!(Auth::parse(&auth, OURS).map(|auth| auth.responder_sid), Ok([2; 8]));
+    }
+
+    #[test]
     fn a_resp_has_its_fixed_bytes_both_ways() {
         let mut init = Init::emit_body(OURS, 0, &[1; 8], &[7; KEY_LEN], INIT_MIN);
         init.resize(INIT_MIN, 0);

@@ -118,6 +118,39 @@ fn f28_a_datagram_longer_than_the_limit_is_dropped_whole() {
 }
 
 #[test]
+fn d39_sound_outside_a_call_that_is_answered_and_not_held_is_dropped_and_no_offence() {
+    let mut net = Net::new(3, UnknownCallers::Ring);
+    let say = |net: &mut Net| {
+        let (now, peer) = (net.now, net.hosts[2].id());
+        let sessions = &mut net.hosts[1].node.sessions;
+        let session = sessions.session_of(super::super::MAIN, peer).unwrap();
+        for frame in 0..20 {
+            sessions.send_media(session, now.mono, 8, frame == 0, &[0x78; 80], now);
+        }
+        net.input(1, Input::Timeout);
+        net.run(Duration::from_millis(100));
+        core::mem::take(&mut net.hosts[2].played).len()
+    };
+    net.dial(1, 2);
+    net.run(Duration::from_millis(500));
+    assert_eq!(say(&mut net), 0, "while it rings");
+    net.answer(2);
+    net.run(Duration::from_millis(100));
+    assert_eq!(say(&mut net), 20);
+    for index in [2, 1] {
+        let now = net.now;
+        net.command(index, |node| node.hold(None, Some(true), now)).unwrap();
+        net.run(Duration::from_millis(100));
+        assert_eq!(say(&mut net), 0, "on hold");
+    }
+    let now = net.now;
+    net.command(1, |node| node.hang_up(None, now)).unwrap();
+    net.run(Duration::from_secs(1));
+    assert_eq!(say(&mut net), 0, "when it is over");
+    assert_eq!(net.hosts[2].node.drops().get("violation"), None);
+}
+
+#[test]
 fn an_invite_with_an_address_is_enough_for_a_network_of_two() {
     let mut net = Net::new(1, UnknownCallers::Ring);
     net.add(1, UnknownCallers::Ring);

@@ -6,6 +6,7 @@ mod attacks;
 mod basics;
 mod floods;
 mod glare;
+mod left_open;
 mod life;
 mod packets;
 mod rekey;
