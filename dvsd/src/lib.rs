@@ -14,7 +14,8 @@
 //! * [`call`]: dial, ring, answer, hang up, and every way in which these can meet or fail.
 //! * [`people`]: contacts, pinned keys, who may ring.
 //! * [`media`]: Opus, and the playout buffer between a bad network and a steady sound card.
-//! * [`wire`], [`crypto`], [`handshake`], [`replay`]: the bytes, the keys, the three messages, the window.
+//! * [`wire`], [`crypto`], [`handshake`], [`replay`], [`record`]: the bytes, the keys, the three messages, the window,
+//!   what others keep for us.
 //! * [`time`], [`random`], [`id`], [`path`]: what everybody needs.
 //!
 //! Which of them may know which, and the rules that keep it so, are in `docs/ARCHITECTURE.md`; the bytes are in
@@ -84,6 +85,7 @@ pub mod time;
 
 pub mod crypto;
 pub mod handshake;
+pub mod record;
 pub mod replay;
 pub mod wire;
 

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Writes the seeds of `spki_template`, `hs_init` and `hs_resp_plain`: `cargo run --manifest-path fuzz/Cargo.toml --example
-//! handshake_seeds`.
+//! Writes the seeds of `spki_template`, `hs_init`, `hs_resp_plain` and `record`: `cargo run --manifest-path fuzz/Cargo.toml
+//! --example handshake_seeds`.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use dvs_fuzz::mallory::identity;
 use dvsd::crypto::identity::{Identity, KeyKind};
 use dvsd::handshake::{ExpectResponse, Mode};
+use dvsd::id::NodeId;
 use dvsd::random::Random;
+use dvsd::record::Record;
 use dvsd::wire::handshake::{Claim, Credentials, Versions};
+use dvsd::wire::record::{Content, Kind, MAX_TTL, Place};
 use dvsd::wire::session::Slot;
 use openssl::bn::BigNum;
 use openssl::dsa::Dsa;
@@ -19,7 +23,10 @@ use openssl::rsa::Rsa;
 type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for (target, seeds) in [("spki_template", keys()?), ("hs_init", inits()), ("hs_resp_plain", credentials())] {
+    let credentials = credentials();
+    for (target, seeds) in
+        [("spki_template", keys()?), ("hs_init", inits()), ("hs_resp_plain", credentials), ("record", records()?)]
+    {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
         std::fs::create_dir_all(&directory)?;
         for (name, bytes) in seeds {
@@ -117,4 +124,22 @@ fn credentials() -> Seeds {
         ("resp_unsigned", with(0, whole.clone())),
         ("auth_unsigned", with(1, whole)),
     ]
+}
+
+fn records() -> Result<Seeds, Box<dyn Error>> {
+    let (v4, v6): (SocketAddr, SocketAddr) = ("198.18.0.1:5004".parse()?, "[2001:db8::1]:5004".parse()?);
+    let content = |kind, addresses: &[SocketAddr]| {
+        let place = |address: &SocketAddr| Place { node: NodeId([1; 20]), address: *address, token: [2; 16] };
+        let places = addresses.iter().map(place).collect();
+        Content { kind, seq: 7, not_after: 1_700_000_000, ttl: MAX_TTL, places }
+    };
+    let p256 = Identity::generate(KeyKind::P256, &mut Random::seeded(1))?;
+    let small = Record::sign(&identity(0), content(Kind::Relay, &[v4]))?.bytes().to_vec();
+    let unsigned = [&small[..small.len() - 66], &[0, 0]].concat();
+    Ok(vec![
+        ("two_families", Record::sign(&identity(1), content(Kind::Exchange, &[v4, v6]))?.bytes().to_vec()),
+        ("p256_three", Record::sign(&p256, content(Kind::Exchange, &[v6; 3]))?.bytes().to_vec()),
+        ("relay", small),
+        ("unsigned", unsigned),
+    ])
 }

@@ -29,6 +29,18 @@ fn lookups_in_a_network_that_really_joined_cost_little_more_than_with_perfect_ta
     assert!(figures.tables.bytes <= 40_000.0, "{:?}", figures.tables);
 }
 
+#[test]
+fn f25_private_lookups_keep_the_same_bounds() {
+    let [plain, private] = [false, true].map(|private| run(&Settings { private, ..small(200, 300) }));
+    assert_eq!((private.found, private.lookups), (300, 300));
+    let (rounds, messages) = private.ratios();
+    assert!(rounds <= 1.3 && messages <= 1.5, "{rounds} {messages}");
+    println!(
+        "plain {:.3} rounds, {:.3} messages; private {:.3}, {:.3}",
+        plain.rounds, plain.messages, private.rounds, private.messages
+    );
+}
+
 /// Twenty nodes chosen blindly come from 11.6 sixteenths of their bucket, the twenty around one place from three or four.
 #[test]
 fn newcomers_get_to_know_nodes_from_all_over() {

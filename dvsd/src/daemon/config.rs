@@ -42,14 +42,23 @@ pub(crate) struct Network {
     pub(crate) role: Role,
     /// Asks others but answers nobody, for links on which every byte is paid for.
     pub(crate) read_only: bool,
+    /// Whether the nodes asked for somebody's address are shown neither whose it is nor who asks.
+    pub(crate) private_lookups: bool,
     /// Seconds after which the keys of a session are replaced, 10 to 900.
     pub(crate) rekey_seconds: u64,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        let (listen, bootstrap) = (None, Vec::new());
-        Self { listen, bootstrap, lan: true, role: Role::Peer, read_only: false, rekey_seconds: 900 }
+        Self {
+            listen: None,
+            bootstrap: Vec::new(),
+            lan: true,
+            role: Role::Peer,
+            read_only: false,
+            private_lookups: true,
+            rekey_seconds: 900,
+        }
     }
 }
 

@@ -461,6 +461,7 @@ fn routing_config(network: &Network, local: SocketAddr) -> RoutingConfig {
     let ip = local.ip();
     RoutingConfig {
         read_only: network.read_only,
+        private_lookups: network.private_lookups,
         lan: says_hello(network) && !ip.is_loopback(),
         port: local.port(),
         loopback_only: ip.is_loopback(),

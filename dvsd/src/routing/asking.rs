@@ -68,15 +68,19 @@ impl Routing {
         }
         let txid = random.next_u64();
         let token = self.received.for_node(request.to, request.sent);
+        let alias = self.alias(request.purpose, request.id);
         let packet = Packet {
-            flags: self.request_flags(),
+            flags: self.request_flags(alias),
             caps: self.config.caps,
             txid,
-            message: self.message(&request, token),
+            message: self.message(&request, alias, token),
         };
         let rtt = request.id.and_then(|id| self.table.find(&id)).and_then(|contact| contact.rtt);
         self.requests.start(txid, Request { has_token: !token.is_none(), ..request }, rtt);
-        self.warm.sent(request.to, Some(txid), request.sent, random);
+        // Under another name we do not stay in touch.
+        if alias.is_none() {
+            self.warm.sent(request.to, Some(txid), request.sent, random);
+        }
         self.counters.requests += 1;
         self.transmit(request.to, &packet);
         true
@@ -84,8 +88,8 @@ impl Routing {
 
     /// First contacts are padded, so that the answer may be complete; but not where nobody has answered lately, unless
     /// the user or our own table named the address.
-    fn message(&self, request: &Request, token: Token) -> Message {
-        let origin = self.config.node_id;
+    fn message(&self, request: &Request, alias: Option<NodeId>, token: Token) -> Message {
+        let origin = alias.unwrap_or(self.config.node_id);
         let is_named_by_others = request.purpose != Purpose::Bootstrap;
         let is_dubious = is_named_by_others && self.silent.contains(request.to, request.sent);
         let is_padded = token.is_none() && !is_dubious;
@@ -96,8 +100,9 @@ impl Routing {
         }
     }
 
-    pub(super) const fn request_flags(&self) -> u8 {
-        let read_only = if self.config.read_only { flag::READ_ONLY } else { 0 };
+    /// The flags of a request. Nobody is to store an `alias`.
+    pub(super) const fn request_flags(&self, alias: Option<NodeId>) -> u8 {
+        let read_only = if self.config.read_only || alias.is_some() { flag::READ_ONLY } else { 0 };
         let v4 = if self.config.ipv4 { flag::WANT_V4 } else { 0 };
         let v6 = if self.config.ipv6 { flag::WANT_V6 } else { 0 };
         read_only | v4 | v6
@@ -135,7 +140,12 @@ impl Routing {
         self.note_public(id, request, now);
         self.public.hear(from, now);
         let rtt = now.since(request.sent);
-        self.note_sighting(&Sighting { id, address: from, caps, rtt, proven: false }, now, random);
+        let sighting = Sighting { id, address: from, caps, rtt, proven: false };
+        if self.alias(request.purpose, request.id).is_none() {
+            self.note_sighting(&sighting, now, random);
+        } else {
+            self.note_quietly(&sighting, now);
+        }
         self.warm.heard(&id, from);
         self.note_contact(id, from, request.has_token.then_some(answer.txid), now);
         if let Some(address) = self.nat.vote(from, answer.observed, now) {
@@ -158,6 +168,17 @@ impl Routing {
             }
             Verified::Unproven => self.seek_proof(id, address, Some(rtt), now, random),
             Verified::Refreshed | Verified::Waiting | Verified::Refused => {}
+        }
+    }
+
+    /// As [`Self::note_sighting`], but nothing is sent that would give our name away to whoever was asked under another
+    /// one. If a proof is needed, the node waits until upkeep comes to it.
+    fn note_quietly(&mut self, sighting: &Sighting, now: Instant) {
+        let &Sighting { id, address, caps, rtt, .. } = sighting;
+        let is_storable = self.is_believable(address, address) && !self.is_lesser(&id, address);
+        let may_enter = is_storable && !self.strikes.is_ignored(address, now);
+        if may_enter && self.table.verified(sighting, now) == Verified::Inserted {
+            self.offer(Contact { id, caps, address, other: None, rtt: Some(rtt) }, now);
         }
     }
 
@@ -222,6 +243,8 @@ impl Routing {
                 self.continue_searches(now, random);
             }
             (Purpose::Check { .. }, Some(id)) => self.handle_failed_check(id, now, random),
+            // A caller may have us told of it under a name of its own.
+            (Purpose::Punch, _) => self.openings.opened(request.to),
             _ => self.handle_silence(request, now, random),
         }
     }

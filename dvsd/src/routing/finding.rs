@@ -35,7 +35,9 @@ impl Routing {
         }
         if !self.searches.contains_key(&target) {
             let number = self.add_lookup(target, Goal::Find, now);
-            self.searches.insert(target, Search::new(number, now));
+            let mut search = Search::new(number, now);
+            self.hide(&mut search, number, random);
+            self.searches.insert(target, search);
             self.wait_for_network(number, now);
         }
         self.probe_known(target, now);
@@ -47,6 +49,25 @@ impl Routing {
         }
         self.hurry_bootstrap(now, random);
         self.continue_searches(now, random);
+    }
+
+    /// If searches are private, requests for `search` and its lookup tell neither whom they are for nor who sends them.
+    fn hide(&mut self, search: &mut Search, number: u64, random: &mut Random) {
+        let lookup = self.lookups.get_mut(&number).filter(|_| self.config.private_lookups);
+        if let Some(lookup) = lookup {
+            lookup.hide_target(self.table.network_size(), random);
+            search.alias = Some(NodeId(random.bytes()));
+        }
+    }
+
+    /// The name by which we ask for `purpose`, if not our own. `id`: who is asked.
+    pub(super) fn alias(&self, purpose: Purpose, id: Option<NodeId>) -> Option<NodeId> {
+        let target = match purpose {
+            Purpose::Lookup(number) => self.lookups.get(&number).filter(|it| it.goal == Goal::Find).map(|it| it.target),
+            Purpose::Probe => id,
+            _ => None,
+        };
+        target.and_then(|target| self.searches.get(&target)).and_then(|search| search.alias)
     }
 
     /// A target of the table is probed at once; if it answered lately, nobody else is asked for the moment.
@@ -135,6 +156,7 @@ impl Routing {
                 continue;
             }
             let [v4, v6] = &mut families;
+            self.lookups.get_mut(&number).into_iter().for_each(Lookup::note_named);
             self.note_teller(entry.id, answer, now);
             let is_told = core::mem::replace(if entry.address.is_ipv4() { v4 } else { v6 }, true);
             if !is_told && self.report(entry.id, entry.address, source, now) {
@@ -178,10 +200,10 @@ impl Routing {
     /// Sends what the lookup may send, and ends it when there is nothing left.
     pub(super) fn continue_lookup(&mut self, number: u64, now: Instant, random: &mut Random) {
         while let Some(lookup) = self.lookups.get_mut(&number) {
-            let target = lookup.target;
+            lookup.sharpen(random);
             let Some(question) = lookup.ask(now) else { break };
-            let purpose = Purpose::Lookup(number);
-            if !self.ask(question.address, Some(question.id), Some(target), purpose, now, random)
+            let (purpose, destination) = (Purpose::Lookup(number), Some(question.destination));
+            if !self.ask(question.address, Some(question.id), destination, purpose, now, random)
                 && let Some(lookup) = self.lookups.get_mut(&number)
             {
                 lookup.missed(&question.id, question.address);

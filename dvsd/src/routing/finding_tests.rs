@@ -11,6 +11,9 @@ use super::sim::{Mesh, Sent};
 use super::*;
 use crate::wire::routing::{Entry, Token};
 
+#[path = "private_tests.rs"]
+mod private;
+
 /// What an attacker does with a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attack {
@@ -39,6 +42,8 @@ struct World {
     attack: Attack,
     /// Whether each attacker has a network of its own; else they share four.
     is_spread: bool,
+    /// Whether searches are private.
+    is_private: bool,
     /// Whom the attackers invented, by address.
     invented: BTreeMap<SocketAddr, NodeId>,
     random: Random,
@@ -56,7 +61,8 @@ impl World {
         let mut ids: Vec<NodeId> = (0..count).map(|_| NodeId(random.bytes())).collect();
         ids.sort_unstable();
         let (attack, invented) = (Attack::Silence, BTreeMap::new());
-        Self { ids: Arc::new(ids), dead: 0, attackers: 0, attack, is_spread: true, invented, random }
+        let (is_spread, is_private) = (true, false);
+        Self { ids: Arc::new(ids), dead: 0, attackers: 0, attack, is_spread, is_private, invented, random }
     }
 
     fn is_dead(&self, index: usize) -> bool {
@@ -219,7 +225,8 @@ impl World {
     fn searcher(&self, index: usize, paths: u8, seed: u64) -> (Mesh, SocketAddr) {
         const RTT: Duration = Duration::from_millis(70);
         let (at, id, mut mesh) = (self.address(index), self.ids[index], Mesh::new(seed));
-        mesh.add_with(at, RoutingConfig { disjoint_paths: paths, ..RoutingConfig::new(id) });
+        let private_lookups = self.is_private;
+        mesh.add_with(at, RoutingConfig { disjoint_paths: paths, private_lookups, ..RoutingConfig::new(id) });
         for bucket in 0..30 {
             let mut other = id;
             other.0[bucket / 8] ^= 0x80 >> (bucket % 8);
@@ -253,6 +260,8 @@ struct Outcome {
 /// Searches from `at` until the target answers where it is, or the search ends.
 fn search(mesh: &mut Mesh, at: SocketAddr, target: NodeId, place: SocketAddr) -> Outcome {
     mesh.records = true;
+    let is_private = mesh.nodes[&at].config.private_lookups;
+    let is_about = |of: NodeId| of == target || (is_private && of.distance(&target).shared_bits() >= 8);
     let own = mesh.nodes[&at].table.closest(&target, 20, &|_| true);
     let mut told: BTreeMap<SocketAddr, u32> = own.iter().map(|contact| (contact.address, 0)).collect();
     let mut is_named = own.iter().any(|contact| contact.id == target);
@@ -266,13 +275,13 @@ fn search(mesh: &mut Mesh, at: SocketAddr, target: NodeId, place: SocketAddr) ->
                 continue;
             };
             let depth = told.get(&sent.from).copied().unwrap_or(0) + 1;
-            if !is_named && of == target && entries.iter().any(|entry| entry.id == target && entry.address == place) {
+            if !is_named && is_about(of) && entries.iter().any(|entry| entry.id == target && entry.address == place) {
                 (is_named, outcome.rounds, outcome.requests) = (true, depth, outcome.all);
             }
             entries.iter().for_each(|entry| _ = *told.entry(entry.address).or_insert(depth));
         }
         for sent in core::mem::take(&mut mesh.sent) {
-            let asks = |packet: Packet| matches!(packet.message, Message::RouteReq { target: of, .. } if of == target);
+            let asks = |packet: Packet| matches!(packet.message, Message::RouteReq { target: of, .. } if is_about(of));
             outcome.all += u32::from(Packet::parse(&sent.datagram).is_ok_and(asks));
         }
         for event in mesh.take_events(at) {

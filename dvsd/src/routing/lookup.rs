@@ -15,8 +15,10 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use super::entry::{Contact, Crowd};
+use super::mask::Mask;
 use super::table::K;
 use crate::id::{Distance, NodeId};
+use crate::random::Random;
 use crate::time::Instant;
 
 /// Requests under way at a time, the paper's α.
@@ -109,6 +111,8 @@ pub(super) struct Question {
     pub(super) id: NodeId,
     pub(super) address: SocketAddr,
     pub(super) rtt: Option<Duration>,
+    /// What to ask for: the target, or what is shown of it.
+    pub(super) destination: NodeId,
 }
 
 /// A lookup under way.
@@ -130,6 +134,10 @@ pub(super) struct Lookup {
     /// How many nodes of our own table were asked, by path.
     own_asked: Vec<u16>,
     next_serial: u16,
+    /// What is shown of the target, unless all is.
+    mask: Option<Mask>,
+    /// Somebody has named the target.
+    is_named: bool,
     /// Sorted by rising distance.
     candidates: Vec<Candidate>,
 }
@@ -159,12 +167,39 @@ impl Lookup {
             is_wary: false,
             own_asked: vec![0; usize::from(paths)],
             next_serial: 1,
+            mask: None,
+            is_named: false,
             candidates,
         };
         for (contact, path) in known.iter().zip((0..paths).cycle()) {
             lookup.add(*contact, path, OWN_TABLE);
         }
         lookup
+    }
+
+    /// From now on requests show no more of the target than tells it apart from most nodes of a network of this size.
+    pub(super) fn hide_target(&mut self, network_size: u64, random: &mut Random) {
+        self.mask = Some(Mask::new(&self.target, network_size, self.paths, random));
+    }
+
+    /// Somebody has named the target.
+    pub(super) const fn note_named(&mut self) {
+        self.is_named = true;
+    }
+
+    /// If so many nodes share what is shown of the target that those asked may not have named it for want of room, more
+    /// is shown, and the nearest are asked again.
+    pub(super) fn sharpen(&mut self, random: &mut Random) {
+        let Some(mask) = self.mask.as_mut().filter(|_| !self.is_named || self.is_wary) else { return };
+        let has_answered = |candidate: &Candidate| candidate.state == State::Answered;
+        let answered = self.candidates.iter().filter(|candidate| has_answered(candidate));
+        let distances: Vec<Distance> = answered.map(|candidate| candidate.distance).collect();
+        if !mask.sharpen(&self.target, &distances, K, random) {
+            return;
+        }
+        for candidate in self.candidates.iter_mut().filter(|candidate| has_answered(candidate)).take(K) {
+            (candidate.state, candidate.asked) = (State::Idle, 1);
+        }
     }
 
     /// When the lookup has something to do of itself; at the latest, when it is given up.
@@ -242,7 +277,9 @@ impl Lookup {
         let index = fair.or_else(|| paths.iter().find_map(|path| self.next_of(*path)))?;
         self.charge(index);
         let candidate = self.candidates.get_mut(index)?;
-        let question = Question { id: candidate.contact.id, address: candidate.address(), rtt: candidate.contact.rtt };
+        let Contact { id, rtt, .. } = candidate.contact;
+        let shown = self.mask.as_ref().and_then(|mask| mask.point(candidate.path));
+        let question = Question { id, address: candidate.address(), rtt, destination: shown.unwrap_or(self.target) };
         candidate.state = State::Waiting;
         candidate.asked += 1;
         self.sent += 1;

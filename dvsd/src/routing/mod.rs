@@ -49,6 +49,7 @@ mod forward;
 mod lan;
 mod limits;
 mod lookup;
+mod mask;
 mod nat;
 mod proof;
 mod public;
@@ -125,6 +126,8 @@ pub struct RoutingConfig {
     pub lan: bool,
     /// The UDP port we listen on, as announced on the local network.
     pub port: u16,
+    /// Whether searches show only the first bits of the ID they are for, and a made-up ID in place of our own.
+    pub private_lookups: bool,
 }
 
 impl RoutingConfig {
@@ -143,6 +146,7 @@ impl RoutingConfig {
             verify_proofs: true,
             lan: false,
             port: DEFAULT_PORT,
+            private_lookups: false,
         }
     }
 }

@@ -152,7 +152,7 @@ impl Routing {
     fn send_proof_req(&mut self, txid: u64, pending: Pending, now: Instant) {
         let (origin, token) = (self.config.node_id, self.received.for_node(pending.to, now));
         let message = Message::ProofReq { origin, token, challenge: pending.challenge };
-        let flags = self.request_flags();
+        let flags = self.request_flags(None);
         self.proofs.pending.insert(txid, Pending { sent: now, ..pending });
         self.counters.requests += 1;
         self.transmit(pending.to, &Packet { flags, caps: self.config.caps, txid, message });

@@ -243,10 +243,13 @@ impl Routing {
         }
         for (target, to, txid) in asks {
             let token = self.received.for_node(to, now);
-            let message = Message::PunchReq { origin: self.config.node_id, target, token };
+            let alias = self.alias(Purpose::Probe, Some(target));
+            let message = Message::PunchReq { origin: alias.unwrap_or(self.config.node_id), target, token };
             self.counters.requests += 1;
-            self.warm.sent(to, Some(txid), now, random);
-            self.transmit(to, &Packet { flags: self.request_flags(), caps: self.config.caps, txid, message });
+            if alias.is_none() {
+                self.warm.sent(to, Some(txid), now, random);
+            }
+            self.transmit(to, &Packet { flags: self.request_flags(alias), caps: self.config.caps, txid, message });
         }
         for burst in pings {
             self.ask(burst.to, Some(burst.id), None, Purpose::Probe, now, random);

@@ -99,6 +99,8 @@ pub(super) struct Search {
     pub(super) started: Instant,
     /// The number of its lookup, while that goes on.
     pub(super) lookup: Option<u64>,
+    /// What we call ourselves in its requests, if not by our ID.
+    pub(super) alias: Option<NodeId>,
     /// In the order in which they became known.
     probes: Vec<Probe>,
     grace: Option<Instant>,
@@ -115,6 +117,7 @@ impl Search {
         Self {
             started: now,
             lookup: Some(lookup),
+            alias: None,
             probes: Vec::new(),
             grace: None,
             parked: None,

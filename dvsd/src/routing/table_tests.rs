@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::admission::{CROWD_PER_BUCKET, CROWD_PER_TABLE};
@@ -40,6 +42,55 @@ fn random_ids_fall_into_their_bucket() {
         let id = random_in(&own, bucket, &mut Random::seeded(bucket as u64));
         assert_eq!(own.distance(&id).shared_bits() as usize, bucket);
     }
+}
+
+/// Chance that always has the same byte.
+struct Always(u8);
+
+impl crate::random::Entropy for Always {
+    fn fill(&mut self, dest: &mut [u8]) {
+        dest.fill(self.0);
+    }
+}
+
+/// Every bit below those that make the bucket is the bit that chance gave: so all IDs of a bucket are equally likely,
+/// its first and its last among them.
+#[test]
+fn n07_every_id_of_a_bucket_is_equally_likely_to_be_refreshed() {
+    let own = NodeId([0xa5; 20]);
+    for bucket in 0..BUCKETS {
+        for chance in [0x00, 0xff, 0x35, 0xca] {
+            let mut expected = [chance; 20];
+            for bit in 0..=bucket {
+                let mask = 0x80 >> (bit % 8);
+                let ours = own.0[bit / 8] & mask;
+                let theirs = if bit == bucket { ours ^ mask } else { ours };
+                expected[bit / 8] = expected[bit / 8] & !mask | theirs;
+            }
+            let id = random_in(&own, bucket, &mut Random::new(Always(chance)));
+            assert_eq!(id, NodeId(expected), "bucket {bucket}, chance {chance:#x}");
+        }
+    }
+}
+
+/// The same seen from outside, in a bucket of eight IDs of a table whose closest neighbour is that close.
+#[test]
+fn n07_refreshes_reach_all_eight_ids_of_a_deep_bucket() {
+    let (mut random, bucket) = (Random::seeded(7), 156);
+    let neighbour = random_in(&OWN, bucket, &mut random);
+    let mut counts = BTreeMap::new();
+    for _ in 0..400 {
+        let mut table = Table::new(OWN, false);
+        verify(&mut table, (neighbour, node(0, 1).1), at(0));
+        while let Some(target) = table.due_refresh(at(0) + 2 * REFRESH, &mut random) {
+            table.searched(&target, at(0) + 2 * REFRESH);
+            if table.bucket_of(&target) == bucket {
+                *counts.entry(target).or_insert(0) += 1;
+            }
+        }
+    }
+    assert_eq!(counts.len(), 8);
+    assert!(counts.values().all(|count| (25..=80).contains(count)), "{counts:?}");
 }
 
 #[test]

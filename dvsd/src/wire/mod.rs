@@ -13,6 +13,7 @@ pub mod address;
 pub mod control;
 pub mod cursor;
 pub mod handshake;
+pub mod record;
 pub mod routing;
 pub mod saved;
 pub mod session;

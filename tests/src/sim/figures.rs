@@ -121,7 +121,7 @@ impl Figures {
         let millis = |percent| rounded(self.percentile(percent).as_secs_f64() * 1e3, 1);
         json!({
             "nodes": settings.nodes, "start": settings.start.name(), "seed": settings.seed, "paths": settings.paths,
-            "proofs": settings.proofs, "loss_percent": settings.loss, "dead_percent": settings.dead,
+            "proofs": settings.proofs, "private": settings.private, "loss_percent": settings.loss, "dead_percent": settings.dead,
             "churn_minutes": settings.churn.map(|uptime| uptime.as_secs() / 60),
             "malicious_percent": settings.malicious, "attackers": settings.attackers.name(),
             "strategy": settings.strategy.name(), "round_trip_ms": 50,

@@ -32,13 +32,14 @@ pub struct Host {
 pub struct Maker {
     paths: u8,
     proofs: bool,
+    private: bool,
     seed: u64,
 }
 
 impl Maker {
     /// For a network with these `settings`.
     pub const fn new(settings: &Settings) -> Self {
-        Self { paths: settings.paths, proofs: settings.proofs, seed: settings.seed }
+        Self { paths: settings.paths, proofs: settings.proofs, private: settings.private, seed: settings.seed }
     }
 
     /// A node that knows nobody.
@@ -47,6 +48,7 @@ impl Maker {
         config.disjoint_paths = self.paths;
         config.ipv6 = false;
         config.verify_proofs = self.proofs;
+        config.private_lookups = self.private;
         config.identity = population.identity(node);
         let mut random = Random::seeded(Dice::new(self.seed, "node", u64::from(node)).roll());
         let routing = Routing::new(config, now_at(now), &mut random);

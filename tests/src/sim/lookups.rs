@@ -12,7 +12,7 @@ use dvsd::id::NodeId;
 use dvsd::routing::RoutingEvent;
 use dvsd::time::Instant;
 use dvsd::wire::kind;
-use dvsd::wire::routing::{Message, Packet};
+use dvsd::wire::routing::{Message, Packet, flag};
 
 use super::network::{Network, Observer};
 
@@ -38,9 +38,25 @@ struct Run {
     depths: BTreeMap<NodeId, u32>,
     /// Where the target is said to be.
     claimed: Vec<SocketAddr>,
+    /// The transaction IDs of its requests.
+    asked: BTreeSet<u64>,
     requests: u32,
     pings: u32,
     number: usize,
+}
+
+impl Run {
+    /// Whether a request for `target` belongs to it. A private one, which shows only the beginning of an ID, may by
+    /// chance belong to another search of the same node as well.
+    fn is_asked(&self, target: &NodeId, is_private: bool) -> bool {
+        const SHOWN: u32 = 8;
+        self.target == *target || (is_private && self.target.distance(target).shared_bits() >= SHOWN)
+    }
+
+    fn count(&mut self, txid: u64) {
+        self.requests += 1;
+        self.asked.insert(txid);
+    }
 }
 
 /// All lookups.
@@ -61,7 +77,8 @@ impl Lookups {
         self.outcomes.push(Outcome { named: is_known.then_some((0, 0)), target, ..Outcome::default() });
         let claimed = known.iter().filter(|entry| entry.id == id).map(|entry| entry.address).collect();
         let depths = known.into_iter().map(|entry| (entry.id, 0)).collect();
-        let run = Run { target: id, address, started: network.now, depths, claimed, requests: 0, pings: 0, number };
+        let (asked, started) = (BTreeSet::new(), network.now);
+        let run = Run { target: id, address, started, depths, claimed, asked, requests: 0, pings: 0, number };
         self.running.entry(origin).or_default().push(run);
         network.find(origin, id, self);
     }
@@ -104,10 +121,12 @@ impl Observer for Lookups {
         }
         match datagram.first() {
             Some(&kind::ROUTE_REQ) => {
-                let Ok(Packet { message: Message::RouteReq { target, .. }, .. }) = Packet::parse(datagram) else {
+                let Ok(Packet { message: Message::RouteReq { target, .. }, flags, txid, .. }) = Packet::parse(datagram)
+                else {
                     return;
                 };
-                self.runs(from).filter(|run| run.target == target).for_each(|run| run.requests += 1);
+                let is_private = flags & flag::READ_ONLY != 0;
+                self.runs(from).filter(|run| run.is_asked(&target, is_private)).for_each(|run| run.count(txid));
             }
             Some(&kind::PING) => {
                 self.runs(from).filter(|run| run.claimed.contains(&to)).for_each(|run| run.pings += 1);
@@ -120,15 +139,15 @@ impl Observer for Lookups {
         if datagram.first() != Some(&kind::ROUTE_RES) || !self.running.contains_key(&to) {
             return;
         }
-        let Ok(Packet { message: Message::RouteRes { responder, target, entries, .. }, .. }) = Packet::parse(datagram)
+        let Ok(Packet { message: Message::RouteRes { responder, entries, .. }, txid, .. }) = Packet::parse(datagram)
         else {
             return;
         };
         let mut named = Vec::new();
-        for run in self.runs(to).filter(|run| run.target == target) {
+        for run in self.runs(to).filter(|run| run.asked.contains(&txid)) {
             let depth = run.depths.get(&responder).copied().unwrap_or(0) + 1;
             for entry in &entries {
-                if entry.id != target {
+                if entry.id != run.target {
                     run.depths.entry(entry.id).or_insert(depth);
                     continue;
                 }

@@ -22,6 +22,9 @@ pub fn what(settings: &Settings) -> String {
     if settings.proofs {
         parts.push("proofs".to_owned());
     }
+    if settings.private {
+        parts.push("private".to_owned());
+    }
     if settings.dead > 0.0 {
         parts.push(format!("{} % dead", settings.dead));
     }

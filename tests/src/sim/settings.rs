@@ -111,6 +111,8 @@ pub struct Settings {
     pub paths: u8,
     /// Whether IDs are proven.
     pub proofs: bool,
+    /// Whether searches are private.
+    pub private: bool,
     /// Percent of datagrams lost.
     pub loss: f64,
     /// Everything by chance follows from this.
@@ -131,6 +133,7 @@ impl Settings {
             strategy: Strategy::Mixed,
             paths: 1,
             proofs: false,
+            private: false,
             loss: 0.0,
             seed,
         }

@@ -9,8 +9,8 @@ use dvs_tests::sim::settings::{Attackers, Settings, Start, Strategy};
 use crate::table;
 
 const USAGE: &str = "usage: dvs-sim --nodes N[,N...] [--lookups M] [--dead PCT] [--churn MINUTES] [--malicious PCT]
-  [--attackers spread|crowded] [--strategy NAME] [--paths 1|3] [--proofs] [--cold|--filled|--lazy] [--loss PCT]
-  [--seed S] [--json] | --table [--million] [--seed S]";
+  [--attackers spread|crowded] [--strategy NAME] [--paths 1|3] [--proofs] [--private] [--cold|--filled|--lazy]
+  [--loss PCT] [--seed S] [--json] | --table [--million] [--seed S]";
 /// The seed if none is given.
 const SEED: u64 = 1;
 /// Networks from … to … nodes.
@@ -71,6 +71,7 @@ impl Given {
     fn take_switch(&mut self, argument: &str) -> bool {
         match argument {
             "--proofs" => self.common.proofs = true,
+            "--private" => self.common.private = true,
             "--cold" => self.start = Some(Start::Cold),
             "--filled" => self.start = Some(Start::Filled),
             "--lazy" => self.start = Some(Start::Lazy),
