@@ -24,7 +24,7 @@
 //! Left out: what people/ says of a caller is one [`Verdict`] per side and run; random waits are the shortest; frames that no
 //! honest daemon sends (call/'s own tests feed those).
 //!
-//! A command, or something that goes wrong, counts as [`COMMAND`] steps, what happens of itself as one; [`search`] visits the
+//! A command, or something that goes wrong, counts as [`COMMAND`] steps, what happens of itself as one; [`search()`] visits the
 //! states in the order of what the way to them counts. States are the same if nothing that will happen can differ: times count
 //! from now, call IDs by when they are met. From every state the sides are left alone and must come to rest, idle or in one
 //! call. [`walk`] goes on at random where exhaustion is out of reach.
